@@ -1,0 +1,34 @@
+// The embedded store: one directory, one process, RocksDB beneath. docs/storage.md has its layout.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/store.h"
+
+namespace earshot::store {
+
+struct EmbeddedOptions {
+  std::string directory;
+  bool create_if_missing = true;
+  std::uint64_t cache_bytes = 256ULL << 20;        // entries of calls
+  std::uint64_t block_cache_bytes = 256ULL << 20;  // RocksDB's blocks, index and filters included
+  std::uint64_t free_bytes_min = 512ULL << 20;     // below it writes are refused
+  std::size_t queue_commands_max = 16384;          // waiting for the committer; more is unavailable
+  std::size_t batch_commands_max = 4096;           // in one commit
+  std::size_t read_threads = 4;                    // for reads that memory cannot answer
+  std::size_t read_queue_max = 16384;              // reads waiting for them; more is unavailable
+  std::optional<std::chrono::seconds> retention;   // of changes, markers, old directory versions; absent: all
+  Clock clock = wall_now;
+};
+
+// Opens the directory, made if missing, and takes its lock. Errors: conflict (in use by another process),
+// invalid_argument (written by a newer version, or not a store), internal.
+Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options);
+
+}  // namespace earshot::store
