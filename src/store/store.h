@@ -105,6 +105,10 @@ class Store {
   // The key of this name, expired or not; null where there is none. Any thread; never waits for I/O.
   virtual KeyPtr find_key(std::string_view access_key) = 0;
 
+  // Every key of a company, or of all companies, expired ones too: ascending by company, then access key. Any
+  // thread; never waits for I/O.
+  virtual std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) = 0;
+
   // Reads calls of one company. `done` is called exactly once: before read() returns where memory can answer, else
   // later on a thread of the store. Errors: unavailable, internal.
   using ReadDone = std::function<void(Result<CallsView>)>;
