@@ -51,6 +51,7 @@ struct GrantRow {
 // Immutable once it is shared: whoever changes one changes a copy.
 struct CallEntry {
   std::optional<CallFacts> call;  // absent: the company has no such call
+  Stamp call_stamp;               // of the change that put the call in place
   Stamp newest;                   // of the newest change to anything of this call, removals included
   std::vector<ShareRow> shares;   // ascending by user
   std::vector<GrantRow> grants;   // ascending by user; expired ones too
