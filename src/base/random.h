@@ -1,11 +1,11 @@
 // Randomness from the operating system, buffered by thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <array>
 
 namespace earshot {
 

@@ -27,7 +27,8 @@ using Clock = std::function<Time()>;
 // a fraction beyond the sixth are dropped. Years 0001 to 9999; leap seconds (":60") are refused.
 std::optional<Time> parse_time(std::string_view text);
 
-// "2026-03-01T10:00:00Z", with a fraction of 3 or 6 digits only where there is one.
+// "2026-03-01T10:00:00Z", with a fraction of 3 or 6 digits only where there is one. Moments outside the years 0001 to
+// 9999 are written as the first or last of them.
 std::string format_time(Time time);
 
 }  // namespace earshot
