@@ -1,4 +1,5 @@
-// Tests that must fail, so that we know the harness can tell. Run one by one by `./dev test`; never part of a suite.
+// Tests that must fail, so that we know the harness can tell. Run one by one by `./dev test`; never
+// part of a suite.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
