@@ -1,0 +1,88 @@
+// What a program does with the three operations, and what must come back: run as
+//   node scenario.js CLIENT BASE_URL DOCUMENT_FILE FIXTURE_JSON [--proxied]
+// Prints nothing and exits 0 when every answer is as promised. With --proxied, requests that break the document on
+// purpose are left out, because a validating proxy answers them itself.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { makers } from './clients.js';
+
+const PARSE_ERROR = 'Json parse error, verify Json format matches the API description.';
+
+function check_answer(answer, status) {
+  const text = JSON.stringify(answer);
+  assert.equal(answer.status, status, text);
+  assert.match(answer.body.requestId, /^[0-9a-z]{1,19}$/, text);
+  assert.equal(answer.headers['x-traceid'], answer.body.requestId, text);
+  assert.equal(answer.headers['sl-violations'], undefined, text);
+  return answer.body;
+}
+
+function check_refusal(answer, status, first_error, mention) {
+  const body = check_answer(answer, status);
+  assert.equal(body.errors[0], first_error);
+  if (mention) assert.ok(body.errors.some((error) => error.includes(mention)), JSON.stringify(body));
+}
+
+async function successes(client, fixture) {
+  const { callId, otherCallId, userIds } = fixture;
+  const grants = async () => {
+    const body = check_answer(await client.list({ filter: { callIds: [callId, otherCallId] } }), 200);
+    return Object.fromEntries(
+      body.callAccessList.map((entry) => [entry.callId, entry.users.map((user) => user.userId)]),
+    );
+  };
+  const pairs = { callAccessList: [{ callId, userIds }, { callId: otherCallId, userIds: [userIds[0]] }] };
+  const sorted = [...userIds].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
+
+  check_answer(await client.remove(pairs), 200);
+  assert.deepEqual(await grants(), { [callId]: [], [otherCallId]: [] });
+  check_answer(await client.give(pairs), 200);
+  check_answer(await client.give(pairs), 200);
+  assert.deepEqual(await grants(), { [callId]: sorted, [otherCallId]: [userIds[0]] });
+  check_answer(await client.remove({ callAccessList: [{ callId, userIds: [userIds[0]] }] }), 200);
+  assert.deepEqual(await grants(), { [callId]: sorted.filter((id) => id !== userIds[0]), [otherCallId]: [userIds[0]] });
+  check_answer(await client.give({ callAccessList: [] }), 200);
+  check_answer(await client.give({ callAccessList: [{ callId, userIds: [] }] }), 200);
+  check_answer(await client.remove(pairs), 200);
+}
+
+async function refusals(client, fixture) {
+  const { callId, userIds, unknownId } = fixture;
+  const of_call = (id) => ({ callAccessList: [{ callId: id, userIds }] });
+  for (const operation of ['give', 'remove'])
+    check_refusal(await client[operation](of_call(unknownId)), 400, 'Some calls not found', unknownId);
+  check_refusal(await client.list({ filter: { callIds: [callId, unknownId] } }), 400, 'Some calls not found', unknownId);
+  check_refusal(
+    await client.give({ callAccessList: [{ callId, userIds: [unknownId] }] }), 400, 'Some users not found', unknownId);
+  check_answer(await client.remove({ callAccessList: [{ callId, userIds: [unknownId] }] }), 200);
+}
+
+async function broken_requests(client, fixture) {
+  const { callId } = fixture;
+  check_refusal(await client.list({ filter: {} }), 400, PARSE_ERROR);
+  check_refusal(await client.list({ filter: { callIds: [] } }), 400, PARSE_ERROR);
+  check_refusal(await client.give({ callAccessList: [{ callId, userIds: ['x'] }] }), 400, PARSE_ERROR);
+  check_refusal(await client.give({ callAccessList: [{ callId, userIds: [31] }] }), 400, PARSE_ERROR);
+  check_refusal(await client.remove({}), 400, PARSE_ERROR);
+}
+
+async function credentials(make, document, base_url, fixture) {
+  const list = { filter: { callIds: [fixture.callId] } };
+  const wrong = await make(document, base_url, { ...fixture.key, secret: 'not-the-secret' });
+  check_refusal(await wrong.list(list), 401, 'Access denied');
+  const reader = await make(document, base_url, fixture.readerKey);
+  check_answer(await reader.list(list), 200);
+  const refusal = "You don't have permission to use 'api:call-user-access:write' in your app.";
+  check_refusal(await reader.give({ callAccessList: [] }), 401, refusal);
+  check_refusal(await reader.remove({ callAccessList: [] }), 401, refusal);
+}
+
+const [name, base_url, document_file, fixture_json, ...options] = process.argv.slice(2);
+const document = JSON.parse(await readFile(document_file, 'utf8'));
+const fixture = JSON.parse(fixture_json);
+const make = makers[name];
+const client = await make(document, base_url, fixture.key);
+await successes(client, fixture);
+await refusals(client, fixture);
+if (!options.includes('--proxied')) await broken_requests(client, fixture);
+await credentials(make, document, base_url, fixture);

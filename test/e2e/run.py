@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end suites against the built program:
+
+    test/e2e/run.py [SUITE…] [--binary build/release/earshot] [--seed N]
+
+Without a suite, all that belong to an ordinary test run. One line a test, a last line with the count, and a non-zero
+exit when a promise did not hold. Each test can be had again with the seed that was printed."""
+
+import argparse
+import importlib
+import os
+import random
+import sys
+
+from harness import ROOT, run_test
+
+SUITES = ["harness", "wire", "histories", "linear", "records", "backup", "real_input", "store_compat", "docs", "clients"]
+LONG_SUITES = ["crash"]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES + LONG_SUITES)}")
+    parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/earshot"))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("EARSHOT_SEED") or random.getrandbits(32)))
+    parser.add_argument("--kills", type=int, help="how often the program is killed (histories 20, crash 500)")
+    parser.add_argument("--seconds", type=float, default=8, help="how long each test of `linear` writes and reads")
+    parser.add_argument("--lines", type=int, default=300_000, help="size of the big load of `records`")
+    parser.add_argument("--only", default="", help="only tests whose promise contains this text")
+    arguments = parser.parse_args()
+    unknown = set(arguments.suites) - set(SUITES + LONG_SUITES)
+    if unknown:
+        parser.error(f"no suite {', '.join(sorted(unknown))}")
+    arguments.binary = os.path.abspath(arguments.binary)
+    if set(arguments.suites) != {"harness"} and not os.access(arguments.binary, os.X_OK):
+        parser.error(f"no program at {arguments.binary}; build it with ./dev build, or name it with --binary")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    print(f"seed {arguments.seed}", flush=True)
+    passed = failed = 0
+    for name in arguments.suites or SUITES:
+        for test in importlib.import_module(f"suites.{name}").tests:
+            if arguments.only not in test.promise:
+                continue
+            if run_test(name, test, arguments.binary, arguments.seed, arguments):
+                passed += 1
+            else:
+                failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
