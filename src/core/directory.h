@@ -1,9 +1,11 @@
-// A company's people as the rules see them: users, managers, profiles, workspaces. In memory, of one company at
-// one revision. Names and addresses are not here; they stay in the store.
+// A company's people as the rules see them: users, managers, profiles, workspaces. In memory, of
+// one company at one revision. Names and addresses are not here; they stay in the store.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/ids.h"
@@ -21,7 +23,7 @@ class Directory {
   struct ProfileRule {
     WorkspaceId workspace;
     PermissionLevel level = PermissionLevel::none;
-    std::vector<UserId> team_leads;
+    std::vector<UserId> team_leads;  // ascending, distinct
   };
 
   const Member* find_user(UserId id) const;
@@ -32,27 +34,52 @@ class Directory {
   void put(const User& user);
   void put(const Profile& profile);
   void put(const Workspace& workspace);
-  // Removing what is not there does nothing. References to it stay and mean nothing until it is back.
+  // Removing what is not there does nothing. References to it stay and mean nothing until it is
+  // back.
   void remove(UserId id);
   void remove(ProfileId id);
   void remove(WorkspaceId id);
 
-  // Whether following managers from x zero or more times, through users that exist, each at most once, reaches m.
-  // So a user stands under itself, members of a cycle stand under each other, and nobody stands under a user
-  // who does not exist.
+  // Whether following managers from x zero or more times, through users that exist, each at most
+  // once, reaches m. So a user stands under itself, members of a cycle stand under each other, and
+  // nobody stands under a user who does not exist.
   bool stands_under(UserId x, UserId m) const;
 
-  // The profile that counts for the user in this workspace: the first of the user's profiles that has a record
-  // and belongs to it; null where there is none, or where the workspace has no record.
+  // Whether `holds` is true of x or of somebody above x, asked upwards until it is; those of a
+  // cycle may be asked twice. Somebody who does not exist ends the way. Costs the length of the
+  // chain, without allocation.
+  template <std::predicate<UserId> Predicate>
+  bool any_upwards(UserId x, Predicate&& holds) const {
+    // Brent's way to find a cycle: a mark that moves ahead at powers of two. When the walk meets it
+    // again, all of the cycle was seen.
+    UserId mark;
+    std::size_t steps = 0;
+    std::size_t steps_to_move = 1;
+    for (;;) {
+      const Member* const member = find_user(x);
+      if (member == nullptr) return false;
+      if (holds(x)) return true;
+      if (++steps == steps_to_move) {
+        steps_to_move *= 2;
+        mark = x;
+      }
+      x = member->manager;
+      if (x == mark) return false;
+    }
+  }
+
+  // The profile that counts for the user in this workspace: the first of the user's profiles that
+  // has a record and belongs to it; null where there is none, or where the workspace has no record.
   const ProfileRule* find_profile_in(const Member& member, WorkspaceId workspace) const;
 
   std::size_t user_count() const;
-  std::size_t memory_bytes() const;
+  std::size_t memory_bytes() const;  // about; costs nothing
 
  private:
   std::unordered_map<UserId, Member> users_;
   std::unordered_map<ProfileId, ProfileRule> profiles_;
-  std::unordered_map<WorkspaceId, bool> workspaces_;
+  std::unordered_set<WorkspaceId> workspaces_;
+  std::size_t list_bytes_ = 0;  // of the lists in members and rules
 };
 
 }  // namespace earshot::core

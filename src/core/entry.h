@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -14,7 +15,8 @@
 
 namespace earshot::core {
 
-// One committed request of a company that changed something; counted up by one for each company, no gaps.
+// One committed request of a company that changed something; counted up by one for each company, no
+// gaps.
 using Revision = std::uint64_t;
 
 // The place of one change in its company's record: the n-th change of a revision.
@@ -52,16 +54,18 @@ struct GrantRow {
 struct CallEntry {
   std::optional<CallFacts> call;  // absent: the company has no such call
   Stamp call_stamp;               // of the change that put the call in place
-  Stamp newest;                   // of the newest change to anything of this call, removals included
-  std::vector<ShareRow> shares;   // ascending by user
-  std::vector<GrantRow> grants;   // ascending by user; expired ones too
-  std::vector<std::pair<UserId, std::string>> notes;  // of the grants that have one; ascending by user
+  Stamp newest;                  // of the newest change to anything of this call, removals included
+  std::vector<ShareRow> shares;  // ascending by user
+  std::vector<GrantRow> grants;  // ascending by user; expired ones too
+  // Of the grants that have one; ascending by user.
+  std::vector<std::pair<UserId, std::string>> notes;
 
   const ShareRow* find_share(UserId user) const;
   const GrantRow* find_grant(UserId user) const;  // expired or not
   // The grant as a value. REQUIRES: the row is one of this entry's.
   Grant grant_of(const GrantRow& row) const;
 
+  // Each replaces what is there, or takes it away if it is, and moves `newest` on to the stamp.
   void put_share(UserId user, Stamp stamp);
   void remove_share(UserId user, Stamp stamp);
   void put_grant(UserId user, const Grant& grant, Stamp stamp);

@@ -1,5 +1,5 @@
-// The things Earshot keeps, as plain values. What each means is in docs/api.md; how records write them is in
-// records/. An id of 0 is "none".
+// The things Earshot keeps, as plain values. What each means is in docs/api.md; how records write
+// them is in records/. An id of 0 is "none".
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,7 @@ struct User {
   std::string last_name;
   UserId manager;
   bool active = true;
-  std::vector<ProfileId> profiles;  // the order counts: the first of a workspace is the user's there
+  std::vector<ProfileId> profiles;  // in order: the first of a workspace is the user's there
   friend bool operator==(const User&, const User&) = default;
 };
 

@@ -1,0 +1,95 @@
+#include "core/directory.h"
+
+#include <algorithm>
+
+namespace earshot::core {
+namespace {
+
+template <class Key, class Value>
+const Value* find(const std::unordered_map<Key, Value>& map, Key key) {
+  const auto found = map.find(key);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+// What a hash table keeps beside the value: a link, the hash, and a bucket.
+template <class Map>
+std::size_t table_bytes(const Map& map) {
+  constexpr std::size_t kAllocation = 16;
+  return map.size() * (sizeof(typename Map::value_type) + 2 * sizeof(void*) + kAllocation) +
+         map.bucket_count() * sizeof(void*);
+}
+
+std::size_t list_bytes(const Directory::Member& member) {
+  return member.profiles.capacity() * sizeof(ProfileId);
+}
+std::size_t list_bytes(const Directory::ProfileRule& rule) {
+  return rule.team_leads.capacity() * sizeof(UserId);
+}
+
+}  // namespace
+
+const Directory::Member* Directory::find_user(UserId id) const { return find(users_, id); }
+
+const Directory::ProfileRule* Directory::find_profile(ProfileId id) const {
+  return find(profiles_, id);
+}
+
+bool Directory::has_workspace(WorkspaceId id) const { return workspaces_.contains(id); }
+
+void Directory::put(const User& user) {
+  Member& member = users_[user.id];
+  list_bytes_ -= list_bytes(member);
+  member = {user.manager, user.active, user.profiles};
+  list_bytes_ += list_bytes(member);
+}
+
+void Directory::put(const Profile& profile) {
+  ProfileRule& rule = profiles_[profile.id];
+  list_bytes_ -= list_bytes(rule);
+  rule = {profile.workspace, profile.level, profile.team_leads};
+  auto& leads = rule.team_leads;
+  std::sort(leads.begin(), leads.end());
+  leads.erase(std::unique(leads.begin(), leads.end()), leads.end());
+  list_bytes_ += list_bytes(rule);
+}
+
+void Directory::put(const Workspace& workspace) { workspaces_.insert(workspace.id); }
+
+void Directory::remove(UserId id) {
+  if (const Member* const member = find_user(id)) {
+    list_bytes_ -= list_bytes(*member);
+    users_.erase(id);
+  }
+}
+
+void Directory::remove(ProfileId id) {
+  if (const ProfileRule* const rule = find_profile(id)) {
+    list_bytes_ -= list_bytes(*rule);
+    profiles_.erase(id);
+  }
+}
+
+void Directory::remove(WorkspaceId id) { workspaces_.erase(id); }
+
+bool Directory::stands_under(UserId x, UserId m) const {
+  return any_upwards(x, [m](UserId superior) { return superior == m; });
+}
+
+const Directory::ProfileRule* Directory::find_profile_in(const Member& member,
+                                                         WorkspaceId workspace) const {
+  if (!has_workspace(workspace)) return nullptr;
+  for (const ProfileId id : member.profiles) {
+    const ProfileRule* const rule = find_profile(id);
+    if (rule != nullptr && rule->workspace == workspace) return rule;
+  }
+  return nullptr;
+}
+
+std::size_t Directory::user_count() const { return users_.size(); }
+
+std::size_t Directory::memory_bytes() const {
+  return sizeof *this + table_bytes(users_) + table_bytes(profiles_) + table_bytes(workspaces_) +
+         list_bytes_;
+}
+
+}  // namespace earshot::core
