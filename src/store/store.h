@@ -146,6 +146,7 @@ class Store {
     std::string help;
     bool is_counter = false;
     double value = 0;
+    std::string labels{};
   };
   virtual std::vector<Figure> figures() = 0;
 
