@@ -1,0 +1,92 @@
+-- What wrk sends for ./dev bench, as a closed loop: reads of calls drawn uniformly, or gives of
+-- pairs of call and user that were never given before. It judges no answer; run.py does.
+--
+-- Arguments: the kind ("read" or "give"), the file of the request's head, that of call ids, then
+--   read: how many calls a request names, and the seed
+--   give: the file of user ids, and the first place and the stride in the sequence (see dataset.py)
+-- Ids stay strings: a number of Lua cannot hold 19 digits.
+
+local READS_PREPARED = 4096 -- requests of many calls are made before the clock starts
+
+sent = 0 -- global, so that done() can ask for it
+
+local worker
+function setup(thread) worker = thread end
+
+local function lines_of(path)
+  local lines = {}
+  for line in io.lines(path) do lines[#lines + 1] = line end
+  return lines
+end
+
+local function text_of(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function message(head, body)
+  return head .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
+end
+
+local function read_body(calls, count)
+  local ids = {}
+  for i = 1, count do ids[i] = calls[math.random(#calls)] end
+  return '{"filter":{"callIds":["' .. table.concat(ids, '","') .. '"]}}'
+end
+
+local function make_reader(head, calls, count)
+  if count == 1 then
+    return function() return message(head, read_body(calls, 1)) end
+  end
+  local prepared = {}
+  for i = 1, READS_PREPARED do prepared[i] = message(head, read_body(calls, count)) end
+  return function() return prepared[math.random(READS_PREPARED)] end
+end
+
+local function make_giver(head, calls, users, first, stride)
+  local pairs_max = #calls * #users / 2
+  local place = first
+  return function()
+    local call = place % #calls
+    local user = 2 * math.floor(place / #calls) + (call + 1) % 2
+    place = (place + stride) % pairs_max
+    return message(head, '{"callAccessList":[{"callId":"' .. calls[call + 1] ..
+      '","userIds":["' .. users[user + 1] .. '"]}]}')
+  end
+end
+
+local make_request
+local probe
+
+function init(args)
+  local head, calls = text_of(args[2]), lines_of(args[3])
+  if args[1] == "read" then
+    math.randomseed(tonumber(args[5]))
+    make_request = make_reader(head, calls, tonumber(args[4]))
+  else
+    make_request = make_giver(head, calls, lines_of(args[4]), tonumber(args[5]), tonumber(args[6]))
+  end
+end
+
+function request()
+  -- The first request that wrk asks for is only looked at, not sent: it is given again.
+  if not probe then
+    probe = make_request()
+    return probe
+  end
+  sent = sent + 1
+  if sent == 1 then return probe end
+  return make_request()
+end
+
+function done(summary, latency, requests)
+  local e = summary.errors
+  print(string.format(
+    'result {"sent":%d,"answered":%d,"bytes":%d,"microseconds":%d,"p50_us":%d,"p99_us":%d,' ..
+    '"errors":{"connect":%d,"read":%d,"write":%d,"timeout":%d,"status":%d}}',
+    worker:get("sent"), summary.requests, summary.bytes, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    e.connect, e.read, e.write, e.timeout, e.status))
+end

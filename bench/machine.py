@@ -1,0 +1,130 @@
+"""Programs on cores, and the time they take of them. Linux only."""
+
+import os
+import pathlib
+import platform
+import re
+import signal
+import subprocess
+import time
+
+READY_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class Failure(Exception):
+    """A bench that could not run, or an answer that is not what it should be."""
+
+
+class Process:
+    """A program pinned to a core. Its output goes to a log, unless it is talked to."""
+
+    def __init__(self, command, core, log, talks=False):
+        self.name = pathlib.Path(command[0]).name
+        self.log_path = log
+        self.log = open(log, "ab")
+        self.log_start = self.log.tell()
+        pipe = subprocess.PIPE if talks else None
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=pipe or subprocess.DEVNULL,
+            stdout=pipe or self.log,
+            stderr=self.log,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+
+    def cpu_seconds(self):
+        """Of all its threads, ended ones too. Linux makes the clock of a process out of its id."""
+        return time.clock_gettime_ns((~self.process.pid << 3) | 2) / 1e9
+
+    def said(self):
+        return self.log_path.read_bytes()[self.log_start :].decode("utf-8", "replace")
+
+    def wait_for_port(self):
+        """The port that it listens on, once it says so."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)\n", self.said())
+            if found:
+                return int(found[1])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise Failure(f"{self.name} does not listen:\n{self.said()[-2000:]}")
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.hear()
+
+    def hear(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failure(f"{self.name} ended:\n{self.said()[-2000:]}")
+        return line.strip()
+
+    def stop(self):
+        """Ends it, and gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+        self.log.close()
+        return self.process.returncode
+
+
+def run_command(command, seconds, what, core=None):
+    """Runs it to its end, on any core or on the one named, and gives what it printed."""
+    pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                              timeout=seconds, preexec_fn=pin)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{what}: not done after {seconds} s") from None
+    if done.returncode != 0:
+        printed = done.stdout[-2000:] + done.stderr[-2000:]
+        raise Failure(f"{what}: exit code {done.returncode}\n{printed}")
+    return done.stdout
+
+
+def pick_cores():
+    """A core for the servers and one for the load; not two threads of one core where it can be."""
+    allowed = sorted(os.sched_getaffinity(0))
+    servers = allowed[0]
+    siblings = pathlib.Path(f"/sys/devices/system/cpu/cpu{servers}/topology/thread_siblings_list")
+    shared = set()
+    if siblings.exists():
+        for part in siblings.read_text().strip().split(","):
+            first, _, last = part.partition("-")
+            shared.update(range(int(first), int(last or first) + 1))
+    others = [core for core in allowed if core != servers]
+    apart = [core for core in others if core not in shared]
+    return servers, (apart or others or [servers])[0]
+
+
+def core_busy_seconds(core):
+    """What anybody used of the core since the start, the hypervisor's other guests included."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _wait, irq, soft, steal = map(int, ticks[:8])
+            return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+    raise Failure(f"/proc/stat does not know cpu{core}")
+
+
+def describe(path):
+    """The machine in one line, with the file system that the path is on."""
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    under = [m for m in mounts if pathlib.Path(path).resolve().is_relative_to(m[1])]
+    kind = max(under, key=lambda mount: len(mount[1]))[2] if under else "unknown"
+    return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} CPUs, "
+            f"{memory:.0f} GiB, {kind}, Linux {platform.release()}")
