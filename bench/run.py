@@ -18,6 +18,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -387,6 +388,7 @@ def parse_options(arguments):
 
 def main(arguments):
     options = parse_options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what was started
     rounds = []
     try:
         benches = chosen(options.names)
