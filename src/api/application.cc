@@ -1,0 +1,438 @@
+#include "api/application.h"
+
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/ascii.h"
+#include "api/encode.h"
+#include "api/media_type.h"
+#include "api/openapi.h"
+#include "api/problem.h"
+#include "api/routes.h"
+#include "auth/credentials.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "service/access.h"
+
+namespace earshot::api {
+
+// One request on its way to its answer. Lives until the answer left; used by one thread at a time.
+struct Exchange {
+  http::Reply reply;
+  bool is_answered = false;
+  RequestId id;
+  std::string id_text;
+  const Route* route = nullptr;
+  std::string_view method;  // of the route; of the head while the head is there
+  std::string_view path;
+  std::string remote_address;
+  std::chrono::steady_clock::time_point received_at;
+  std::optional<auth::Principal> principal;
+  // What a change came to.
+  std::size_t pairs_changed = 0;
+  core::Revision revision = 0;
+};
+
+namespace {
+
+constexpr std::string_view kJson = "application/json;charset=UTF-8";
+constexpr std::string_view kMetricsText = "text/plain; version=0.0.4; charset=utf-8";
+constexpr std::size_t kStreamPieceBytes = 256 << 10;
+constexpr std::size_t kLoggedTextMax = 256;  // of what the client chose freely
+
+// The fields of a request that decide about it. Of one that is there twice, the first and the
+// count.
+struct Fields {
+  std::string_view authorization;
+  std::size_t authorizations = 0;
+  std::string_view content_type;
+  std::size_t content_types = 0;
+  bool is_encoded = false;
+};
+
+Fields find_fields(const http::RequestHead& head) {
+  Fields found;
+  for (const http::Field& field : head.fields) {
+    if (equals_ignoring_case(field.name, "authorization")) {
+      if (found.authorizations++ == 0) found.authorization = field.value;
+    } else if (equals_ignoring_case(field.name, "content-type")) {
+      if (found.content_types++ == 0) found.content_type = field.value;
+    } else if (equals_ignoring_case(field.name, "content-encoding")) {
+      // "identity" is no encoding, and an empty list names none.
+      if (!field.value.empty() && !equals_ignoring_case(field.value, "identity")) {
+        found.is_encoded = true;
+      }
+    }
+  }
+  return found;
+}
+
+// What is wrong with the body's type, or nothing.
+std::optional<std::string> check_media_type(const Fields& fields) {
+  if (fields.content_types == 0) return "content-type: is required: application/json";
+  if (fields.content_types > 1) return "content-type: is given more than once";
+  if (!is_json_media_type(fields.content_type)) {
+    return "content-type: must be application/json, in UTF-8";
+  }
+  if (fields.is_encoded) return "content-encoding: must be absent or identity";
+  return std::nullopt;
+}
+
+http::Response make_response(const Exchange& exchange, int status, std::string_view content_type,
+                             std::string body) {
+  http::Response response;
+  response.status = status;
+  response.fields.reserve(3);
+  response.fields.emplace_back("content-type", content_type);
+  response.fields.emplace_back("x-traceid", exchange.id_text);
+  response.body = std::move(body);
+  return response;
+}
+
+http::Response make_response(const Exchange& exchange, const Problem& problem) {
+  http::Response response =
+      make_response(exchange, problem.status, kJson,
+                    encode_errors(exchange.id_text, problem.first, problem.more));
+  if (!problem.field.first.empty()) {
+    response.fields.emplace_back(problem.field.first, problem.field.second);
+  }
+  return response;
+}
+
+// Requests without a special reason are logged by their share; their id is as good as a die.
+bool is_sampled(const RequestId& id, double share) {
+  if (share <= 0) return false;
+  const std::uint32_t die = static_cast<std::uint32_t>(id.bytes[8]) << 24 |
+                            static_cast<std::uint32_t>(id.bytes[9]) << 16 |
+                            static_cast<std::uint32_t>(id.bytes[10]) << 8 | id.bytes[11];
+  return static_cast<double>(die) < share * 4294967296.0;
+}
+
+std::int64_t micros_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                               start)
+      .count();
+}
+
+// Sends an answer piece by piece, each when there is room for it. The first piece may leave from
+// another thread than the rest, and the client may go at any time: hence the lock, which nothing is
+// sent under.
+class AccessListStream : public std::enable_shared_from_this<AccessListStream> {
+ public:
+  explicit AccessListStream(AccessListEncoder encoder) : encoder_(std::move(encoder)) {}
+
+  void start(http::Reply& reply, http::Response head) {
+    // Weak, because the stream must not hold what holds it; until the end its drained callback
+    // does.
+    auto stream = reply.stream(std::move(head), [self = weak_from_this()] {
+      if (const auto here = self.lock()) here->leave();
+    });
+    {
+      const std::lock_guard lock(mutex_);
+      if (!has_left_) stream_ = std::move(stream);
+    }
+    write();
+  }
+
+ private:
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    has_left_ = true;
+    stream_.reset();
+  }
+
+  // Writes pieces as long as there is room at once: a loop, since a callback from within write()
+  // would recurse.
+  void write() {
+    std::unique_lock lock(mutex_);
+    has_room_ = true;
+    while (stream_ && has_room_ && !is_writing_) {
+      is_writing_ = true;
+      has_room_ = false;
+      const auto stream = stream_;
+      lock.unlock();
+      std::string piece;
+      const bool is_last = encoder_.append(piece, kStreamPieceBytes);
+      stream->write(std::move(piece), [self = shared_from_this()] { self->write(); });
+      if (is_last) stream->end();
+      lock.lock();
+      is_writing_ = false;
+      if (is_last) stream_.reset();
+    }
+  }
+
+  AccessListEncoder encoder_;  // of whoever set is_writing_
+  std::mutex mutex_;
+  std::shared_ptr<http::Stream> stream_;  // null once all is sent, or the client has left
+  bool has_left_ = false;
+  bool has_room_ = false;
+  bool is_writing_ = false;
+};
+
+}  // namespace
+
+// The body of one of the three operations. What the head alone could not decide is answered at its
+// end, because a body that is too long goes first.
+class Application::OperationBody final : public http::Body {
+ public:
+  OperationBody(Application& application, std::shared_ptr<Exchange> exchange,
+                std::optional<std::string> media_type_fault)
+      : application_(application),
+        exchange_(std::move(exchange)),
+        media_type_fault_(std::move(media_type_fault)),
+        decoder_(exchange_->route->shape, application.options_.limits) {}
+
+  void piece(std::string_view bytes) override {
+    if (!media_type_fault_) decoder_.piece(bytes);
+  }
+
+  void end() override {
+    application_.guard(*exchange_, [this] { answer(); });
+  }
+
+  void too_long() override {
+    application_.guard(*exchange_, [this] {
+      application_.send_problem(*exchange_, body_too_long(application_.options_.body_bytes_max));
+    });
+  }
+
+ private:
+  void answer() {
+    if (media_type_fault_) {
+      application_.send_problem(*exchange_, unsupported_media_type(*std::move(media_type_fault_)));
+    } else if (auto error = decoder_.finish()) {
+      application_.send_problem(*exchange_, error->kind == DecodeError::Kind::too_many_ids
+                                                ? too_many_ids(std::move(error->detail))
+                                                : bad_json(std::move(error->detail)));
+    } else if (exchange_->route->operation == Operation::get_users_access) {
+      application_.list_access(exchange_, decoder_);
+    } else {
+      application_.change_access(exchange_, decoder_);
+    }
+  }
+
+  Application& application_;
+  std::shared_ptr<Exchange> exchange_;
+  std::optional<std::string> media_type_fault_;
+  Decoder decoder_;
+};
+
+Application::Application(store::Store& store, auth::RateLimiter& limiter, Options options)
+    : store_(store), limiter_(limiter), options_(std::move(options)) {
+  // The store may commit longer than the application lives.
+  store_.observe_commits([metrics = metrics_](std::size_t commands, double sync_seconds) {
+    metrics->count_commit(commands, sync_seconds);
+  });
+}
+
+Application::~Application() = default;
+
+// Exceptions mean a bug or exhaustion; here they become 500, whichever thread they came up on.
+template <class Work>
+void Application::guard(Exchange& exchange, Work&& work) {
+  try {
+    work();
+  } catch (const std::exception& exception) {
+    log(Level::error, "exception",
+        {{"requestId", exchange.id_text}, {"what", std::string_view(exception.what())}});
+    if (!exchange.is_answered) send_problem(exchange, failed(internal(exception.what())));
+  }
+}
+
+std::unique_ptr<http::Body> Application::begin(const http::RequestHead& head, http::Reply reply) {
+  auto exchange = std::make_shared<Exchange>();
+  exchange->reply = std::move(reply);
+  exchange->id = make_request_id();
+  exchange->id_text = format_request_id(exchange->id);
+  exchange->method = head.method;
+  exchange->path = head.path;
+  exchange->remote_address = head.remote_address;
+  exchange->received_at = head.received_at;
+
+  std::unique_ptr<http::Body> body;
+  guard(*exchange, [&] {
+    const Served served{!head.is_admin, head.is_admin || options_.admin_on_main};
+    const RouteMatch match = find_route(head.path, head.method, served);
+    if (match.route == nullptr) {
+      send_problem(*exchange, match.allow.empty() ? unknown_path() : wrong_method(match.allow));
+      return;
+    }
+    exchange->route = match.route;
+    exchange->method = match.route->method;
+    exchange->path = match.route->path;
+    if (match.route->is_neighbour) {
+      answer_neighbour(*exchange);
+    } else {
+      body = begin_operation(head, exchange);
+    }
+  });
+  return body;
+}
+
+// What the head alone decides, in the order of the contract.
+std::unique_ptr<http::Body> Application::begin_operation(const http::RequestHead& head,
+                                                         std::shared_ptr<Exchange> exchange) {
+  const Fields fields = find_fields(head);
+  std::optional<std::string_view> authorization;
+  if (fields.authorizations == 1) authorization = fields.authorization;
+  const Time now = options_.clock();
+  exchange->principal = auth::authenticate(store_, authorization, now);
+  if (!exchange->principal) {
+    send_problem(*exchange, access_denied());
+    return nullptr;
+  }
+  const Route& route = *exchange->route;
+  if (!exchange->principal->has_scope(route.scope)) {
+    send_problem(*exchange, scope_missing(route.scope));
+    return nullptr;
+  }
+  const auto refusal =
+      limiter_.check(exchange->principal->company(), std::chrono::steady_clock::now(), now);
+  if (refusal) {
+    send_problem(*exchange, rate_exceeded(*refusal, limiter_.limits()));
+    return nullptr;
+  }
+  return std::make_unique<OperationBody>(*this, std::move(exchange), check_media_type(fields));
+}
+
+void Application::list_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder) {
+  service::list_access(store_, *exchange->principal, decoder.take_call_ids(),
+                       [this, exchange](Result<service::Access> access) {
+                         guard(*exchange, [&] {
+                           if (!access) return send_problem(*exchange, failed(access.error()));
+                           if (!access->unknown.empty()) {
+                             return send_problem(*exchange, unknown_calls(access->unknown));
+                           }
+                           AccessListEncoder encoder(exchange->id_text, std::move(access->calls),
+                                                     std::move(access->entries), options_.clock());
+                           if (encoder.bytes_max() > options_.answer_bytes_whole) {
+                             exchange->is_answered = true;
+                             std::make_shared<AccessListStream>(std::move(encoder))
+                                 ->start(exchange->reply, make_response(*exchange, 200, kJson, {}));
+                             return finish(*exchange, 200, nullptr);
+                           }
+                           std::string body;
+                           body.reserve(encoder.bytes_max());
+                           encoder.append(body, encoder.bytes_max());
+                           send(*exchange, make_response(*exchange, 200, kJson, std::move(body)));
+                         });
+                       });
+}
+
+void Application::change_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder) {
+  const bool gives = exchange->route->operation == Operation::add_users_access;
+  const auto change = gives ? service::give_access : service::remove_access;
+  change(store_, *exchange->principal, decoder.take_call_access_list(), exchange->id,
+         [this, exchange](Result<store::Outcome> outcome) {
+           guard(*exchange, [&] {
+             if (!outcome) return send_problem(*exchange, failed(outcome.error()));
+             const core::Decision& decision = outcome->decision;
+             if (const auto* calls = std::get_if<core::UnknownCalls>(&decision)) {
+               return send_problem(*exchange, unknown_calls(calls->ids));
+             }
+             if (const auto* users = std::get_if<core::UnknownUsers>(&decision)) {
+               return send_problem(*exchange, unknown_users(users->ids));
+             }
+             exchange->pairs_changed = std::get<0>(decision).size();
+             exchange->revision = outcome->revision;
+             send(*exchange, make_response(*exchange, 200, kJson, encode_done(exchange->id_text)));
+           });
+         });
+}
+
+void Application::answer_neighbour(Exchange& exchange) {
+  switch (exchange.route->operation) {
+    case Operation::healthz:
+      return send(exchange,
+                  make_response(exchange, 200, kJson, encode_state(exchange.id_text, "ok")));
+    case Operation::readyz: {
+      if (draining_.load(std::memory_order_relaxed)) {
+        return send_problem(exchange, not_ready("draining: the server is about to stop"));
+      }
+      const store::Health health = store_.health();
+      if (!health.readable || !health.writable) {
+        return send_problem(exchange, not_ready(health.reason));
+      }
+      return send(exchange,
+                  make_response(exchange, 200, kJson, encode_state(exchange.id_text, "ready")));
+    }
+    case Operation::metrics: {
+      const std::size_t connections = connection_count_ ? connection_count_() : 0;
+      return send(exchange, make_response(exchange, 200, kMetricsText,
+                                          metrics_->render(store_.figures(), connections)));
+    }
+    default:
+      return send(exchange, make_response(exchange, 200, kJson, std::string(openapi_document())));
+  }
+}
+
+http::Response Application::refuse(int status, std::string_view remote_address) {
+  Exchange exchange;
+  exchange.id = make_request_id();
+  exchange.id_text = format_request_id(exchange.id);
+  exchange.remote_address = remote_address;
+  exchange.received_at = std::chrono::steady_clock::now();
+  const Problem problem = refused(status);
+  finish(exchange, problem.status, &problem);
+  http::Response response = make_response(exchange, problem);
+  response.close = true;
+  return response;
+}
+
+void Application::send(Exchange& exchange, http::Response response) {
+  const int status = response.status;
+  exchange.is_answered = true;
+  exchange.reply.send(std::move(response));
+  finish(exchange, status, nullptr);
+}
+
+void Application::send_problem(Exchange& exchange, const Problem& problem) {
+  exchange.is_answered = true;
+  http::Response response = make_response(exchange, problem);
+  response.close = problem.reason == Reason::body_too_long;
+  exchange.reply.send(std::move(response));
+  finish(exchange, problem.status, &problem);
+}
+
+// Counts and logs what was answered. A line for every request that changed something or was
+// refused.
+void Application::finish(Exchange& exchange, int status, const Problem* problem) {
+  const Operation operation = exchange.route ? exchange.route->operation : Operation::none;
+  metrics_->count_request(operation, status,
+                          std::chrono::steady_clock::now() - exchange.received_at);
+  if (problem != nullptr) metrics_->count_refusal(problem->reason);
+  if (problem == nullptr && exchange.pairs_changed == 0 &&
+      !is_sampled(exchange.id, options_.log_sample)) {
+    return;
+  }
+  std::string company;
+  std::string_view access_key;
+  if (exchange.principal) {
+    company = to_string(exchange.principal->company());
+    access_key = exchange.principal->key->key.access_key;
+  }
+  std::string_view error;
+  if (problem != nullptr) error = problem->first;
+  const Level level = status == 500 ? Level::error : status > 500 ? Level::warn : Level::info;
+  log(level, "request",
+      {{"requestId", exchange.id_text},
+       {"operation", operation_name(operation)},
+       {"method", exchange.method.substr(0, kLoggedTextMax)},
+       {"path", exchange.path.substr(0, kLoggedTextMax)},
+       {"status", status},
+       {"companyId", company},
+       {"accessKey", access_key},
+       {"error", error},
+       {"pairs", exchange.pairs_changed},
+       {"revision", exchange.revision},
+       {"duration_us", micros_since(exchange.received_at)},
+       {"remote", exchange.remote_address}});
+}
+
+}  // namespace earshot::api

@@ -1,0 +1,64 @@
+// Bodies of the three operations, from JSON text in pieces to ids. Knows shapes and limits; what
+// the ids mean, and whether they exist, is decided later.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "core/decide.h"
+
+namespace earshot::api {
+
+// What a body looks like: {"callAccessList":[{"callId":…,"userIds":[…]}…]} or
+// {"filter":{"callIds":[…]}}.
+enum class Shape : std::uint8_t { call_access_list, filter };
+
+struct DecodeLimits {
+  std::size_t nesting_max =
+      64;  // arrays and objects around a value, in members that are ignored too
+  std::size_t ids_max = 100'000;  // in one request, as sent: those given twice count twice
+};
+
+struct DecodeError {
+  enum class Kind : std::uint8_t { json, too_many_ids };
+  Kind kind = Kind::json;
+  std::string detail;  // precisely what and where, for the client: "filter.callIds[2]: must be …"
+};
+
+// Reads one body. Memory is bounded by the limits, whatever comes: text is not kept, and beyond the
+// limit of ids they are counted no further but the rest is still checked, because text that is not
+// JSON weighs more. The answer does not depend on how the body is cut into pieces. One thread at a
+// time.
+class Decoder {
+ public:
+  Decoder(Shape shape, DecodeLimits limits);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+  ~Decoder();
+
+  void piece(std::string_view bytes);
+
+  // The body is complete: nothing where it was as it should be, else the first thing wrong with it.
+  // Once only.
+  std::optional<DecodeError> finish();
+
+  // What was read, in the order given and with repetitions. REQUIRES: finish() found nothing wrong;
+  // once only.
+  std::vector<core::CallUsers>
+  take_call_access_list();  // users as sent: neither sorted nor distinct
+  std::vector<CallId> take_call_ids();
+
+ private:
+  class Parser;
+  static std::unique_ptr<Parser>& spare();
+
+  std::unique_ptr<Parser> parser_;  // never null
+};
+
+}  // namespace earshot::api

@@ -1,0 +1,102 @@
+#include "api/media_type.h"
+
+#include <cstddef>
+#include <string>
+
+#include "api/ascii.h"
+
+namespace earshot::api {
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+
+bool is_token_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+// Walks over what is left of a field's value.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view rest) : rest_(rest) {}
+
+  bool done() const { return rest_.empty(); }
+
+  void skip_space() {
+    while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\t')) rest_.remove_prefix(1);
+  }
+
+  bool take(char c) {
+    if (rest_.empty() || rest_[0] != c) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+
+  bool at(char c) const { return !rest_.empty() && rest_[0] == c; }
+
+  // Empty where there is none.
+  std::string_view take_token() {
+    std::size_t size = 0;
+    while (size < rest_.size() && is_token_char(rest_[size])) ++size;
+    const std::string_view token = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return token;
+  }
+
+  // What stands between the quotes, without the backslashes that quote single characters.
+  bool take_quoted(std::string& text) {
+    if (!take('"')) return false;
+    while (!rest_.empty()) {
+      const char c = rest_[0];
+      rest_.remove_prefix(1);
+      if (c == '"') return true;
+      if (c != '\\') {
+        text.push_back(c);
+        continue;
+      }
+      if (rest_.empty()) return false;
+      text.push_back(rest_[0]);
+      rest_.remove_prefix(1);
+    }
+    return false;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+bool take_parameter(Cursor& cursor) {
+  const std::string_view name = cursor.take_token();
+  if (name.empty() || !cursor.take('=')) return false;
+  std::string quoted;
+  std::string_view value;
+  if (cursor.at('"')) {
+    if (!cursor.take_quoted(quoted)) return false;
+    value = quoted;
+  } else {
+    value = cursor.take_token();
+    if (value.empty()) return false;
+  }
+  return !equals_ignoring_case(name, "charset") || equals_ignoring_case(value, "utf-8");
+}
+
+}  // namespace
+
+bool is_json_media_type(std::string_view content_type) {
+  if (content_type == kJson) return true;
+  if (content_type.size() < kJson.size() ||
+      !equals_ignoring_case(content_type.substr(0, kJson.size()), kJson)) {
+    return false;
+  }
+  Cursor cursor(content_type.substr(kJson.size()));
+  for (;;) {
+    cursor.skip_space();
+    if (cursor.done()) return true;
+    if (!cursor.take(';')) return false;
+    cursor.skip_space();
+    if (cursor.done() || cursor.at(';')) continue;  // an empty parameter is allowed
+    if (!take_parameter(cursor)) return false;
+  }
+}
+
+}  // namespace earshot::api

@@ -1,0 +1,12 @@
+// Which bodies are taken for JSON, by the head alone.
+#pragma once
+
+#include <string_view>
+
+namespace earshot::api {
+
+// Whether this is application/json, in any case, with any well-formed parameters; a charset among
+// them must be utf-8, in any case, quoted or not.
+bool is_json_media_type(std::string_view content_type);
+
+}  // namespace earshot::api

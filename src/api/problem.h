@@ -1,0 +1,81 @@
+// Refusals: what a client is told, and the only table from what went wrong to status codes and
+// texts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "auth/rate_limit.h"
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace earshot::api {
+
+// Why a request was refused, as the metrics count it.
+enum class Reason : std::uint8_t {
+  path,
+  method,
+  credentials,
+  scope,
+  rate_per_second,
+  rate_per_day,
+  body_too_long,
+  media_type,
+  json,
+  too_many_ids,
+  unknown_calls,
+  unknown_users,
+  not_ready,
+  unavailable,
+  fault,
+  malformed_head,
+  head_too_long,
+  request_too_slow,
+  expectation,
+  transfer_coding,
+  http_version,
+};
+inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::http_version) + 1;
+
+std::string_view reason_name(Reason reason);
+
+struct Problem {
+  int status = 500;
+  Reason reason = Reason::fault;
+  std::string first;              // errors[0]
+  std::vector<std::string> more;  // the further items
+  // An extra field of the answer; its name is empty where there is none.
+  std::pair<std::string_view, std::string> field;
+};
+
+// How many ids a refusal names before it only counts.
+inline constexpr std::size_t kIdsNamedMax = 100;
+inline constexpr std::uint32_t kRetryAfterSeconds = 1;  // of 503
+
+Problem unknown_path();
+Problem wrong_method(std::string_view allow);
+Problem access_denied();
+Problem scope_missing(std::string_view scope);
+Problem rate_exceeded(auth::RateLimiter::Refusal refusal, const auth::RateLimits& limits);
+Problem body_too_long(std::size_t bytes_max);
+Problem unsupported_media_type(std::string what);
+Problem bad_json(std::string what);
+Problem too_many_ids(std::string what);
+Problem unknown_calls(std::span<const CallId> ids);
+Problem unknown_users(std::span<const UserId> ids);
+Problem not_ready(std::string why);
+
+// A failed operation: what is unavailable is told so, and everything else is a fault of ours,
+// without its message.
+Problem failed(const Error& error);
+
+// What the HTTP server refuses on its own, with the reason phrase; a status that it has no reason
+// to give is a fault.
+Problem refused(int status);
+
+}  // namespace earshot::api

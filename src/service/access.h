@@ -1,0 +1,50 @@
+// The three operations on individual access: who is asking, what was asked, and what came of it. No
+// JSON, no status codes; whether the principal may ask was checked before.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "auth/credentials.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/decide.h"
+#include "store/store.h"
+
+namespace earshot::service {
+
+// The calls asked for, each once and in the order asked, with what is known of each; or those that
+// the company does not have.
+struct Access {
+  std::vector<CallId> calls;
+  std::vector<core::EntryPtr> entries;  // of calls[i]; empty where some are unknown
+  std::vector<CallId> unknown;          // in the order asked
+};
+
+// Reads who was given access to the calls. Ids may repeat. `done` is called exactly once, perhaps
+// before this returns, on any thread. Errors: unavailable, internal.
+using ListDone = std::function<void(Result<Access>)>;
+void list_access(store::Store& store, const auth::Principal& principal, std::vector<CallId> calls,
+                 ListDone done);
+
+// What a change came to. Where nothing was asked for, the revision is 0.
+using ChangeDone = store::Store::WriteDone;
+
+// Gives the users individual access, or takes it away, as one atomic and durable change. Calls and
+// users may repeat: the same call twice means all its users. `done` is called exactly once, perhaps
+// before this returns, on any thread. Errors: unavailable, internal.
+void give_access(store::Store& store, const auth::Principal& principal,
+                 std::vector<core::CallUsers> calls, const RequestId& request_id, ChangeDone done);
+void remove_access(store::Store& store, const auth::Principal& principal,
+                   std::vector<core::CallUsers> calls, const RequestId& request_id,
+                   ChangeDone done);
+
+// Each id once, in the order of first mention.
+std::vector<CallId> distinct_calls(std::vector<CallId> calls);
+
+// Each call once, in the order of first mention, with its users ascending and distinct.
+std::vector<core::CallUsers> merge_calls(std::vector<core::CallUsers> calls);
+
+}  // namespace earshot::service
