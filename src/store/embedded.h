@@ -18,12 +18,15 @@ struct EmbeddedOptions {
   bool create_if_missing = true;
   std::uint64_t cache_bytes = 256ULL << 20;        // entries of calls
   std::uint64_t block_cache_bytes = 256ULL << 20;  // RocksDB's blocks, index and filters included
+  std::uint64_t directory_bytes = 256ULL << 20;    // directories of companies, in memory
   std::uint64_t free_bytes_min = 512ULL << 20;     // below it writes are refused
   std::size_t queue_commands_max = 16384;          // waiting for the committer; more is unavailable
   std::size_t batch_commands_max = 4096;           // in one commit
   std::size_t read_threads = 4;                    // for reads that memory cannot answer
   std::size_t read_queue_max = 16384;              // reads waiting for them; more is unavailable
   std::optional<std::chrono::seconds> retention;   // of changes, markers, old directory versions; absent: all
+  std::chrono::seconds retention_every{60};        // how often it is applied
+  std::size_t load_memory_bytes = 32 << 20;        // of a load's rows; more of them go through a scratch on disk
   Clock clock = wall_now;
 };
 

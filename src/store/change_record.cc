@@ -1,0 +1,234 @@
+#include "store/change_record.h"
+
+#include <algorithm>
+
+namespace earshot::store {
+
+namespace {
+
+enum class ItemTag : std::uint8_t { pairs = 1, call = 2, thing = 3, key = 4 };
+
+// Of the head.
+constexpr std::uint8_t kLastPart = 1;
+// Of a pair: what was before, what is after, and which of the two grants has more to say than that it is there.
+constexpr std::uint8_t kBefore = 1;
+constexpr std::uint8_t kAfter = 2;
+constexpr std::uint8_t kBeforeBody = 4;
+constexpr std::uint8_t kAfterBody = 8;
+constexpr std::uint8_t kShare = 16;
+
+bool has_body(const std::optional<core::Grant>& grant) { return grant && *grant != core::Grant{}; }
+
+void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
+
+void fail(ByteReader& reader) { reader.bytes(reader.rest_bytes() + 1); }
+
+ChangeHead read_head(ByteReader& reader) {
+  ChangeHead head;
+  if (reader.byte() != kValueFormat) fail(reader);
+  const std::uint8_t flags = reader.byte();
+  if ((flags & ~kLastPart) != 0) fail(reader);
+  head.last_part = (flags & kLastPart) != 0;
+  const std::string_view hash = reader.bytes(head.previous_hash.size());
+  std::copy(hash.begin(), hash.end(), head.previous_hash.begin());
+  head.time = Time{reader.signed_varint()};
+  head.directory_revision = reader.varint();
+  const std::uint8_t operation = reader.byte();
+  if (operation < 1 || operation > static_cast<std::uint8_t>(Operation::sweep)) fail(reader);
+  head.operation = static_cast<Operation>(operation);
+  const std::string_view request_id = reader.bytes(head.origin.request_id.bytes.size());
+  std::copy(request_id.begin(), request_id.end(), head.origin.request_id.bytes.begin());
+  head.origin.access_key = reader.text();
+  return head;
+}
+
+void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
+  const CallId call{reader.fixed64()};
+  const core::Stamp previous = read_stamp(reader);
+  const std::uint64_t count = reader.varint();
+  if (count == 0) fail(reader);
+  for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
+    const UserId user{reader.fixed64()};
+    const std::uint8_t flags = reader.byte();
+    if (flags & kShare) {
+      if ((flags & ~(kShare | kBefore | kAfter)) != 0) fail(reader);
+      changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0, (flags & kAfter) != 0});
+      continue;
+    }
+    GrantChanged change{call, previous, user, {}, {}};
+    if (flags > (kBefore | kAfter | kBeforeBody | kAfterBody)) fail(reader);
+    if (flags & kBefore) change.before.emplace();
+    if (flags & kAfter) change.after.emplace();
+    if (flags & kBeforeBody) change.before = read_grant_body(reader);
+    if (flags & kAfterBody) change.after = read_grant_body(reader);
+    changes.push_back(std::move(change));
+  }
+}
+
+CallChanged read_call(ByteReader& reader) {
+  CallChanged change;
+  change.call = {reader.fixed64()};
+  change.previous = read_stamp(reader);
+  const std::uint8_t flags = reader.byte();
+  if (flags > (kBefore | kAfter)) fail(reader);
+  if (flags & kBefore) (change.before = read_call_body(reader))->id = change.call;
+  if (flags & kAfter) (change.after = read_call_body(reader))->id = change.call;
+  return change;
+}
+
+ThingChanged read_thing(ByteReader& reader) {
+  ThingChanged change;
+  const std::uint8_t kind = reader.byte();
+  if (kind > static_cast<std::uint8_t>(ThingKind::user)) fail(reader);
+  change.kind = static_cast<ThingKind>(kind);
+  change.id = reader.fixed64();
+  if (reader.byte() != 0) change.after = reader.text();
+  return change;
+}
+
+KeyChanged read_key(ByteReader& reader) {
+  KeyChanged change;
+  change.access_key = reader.text();
+  if (reader.byte() != 0) (change.after = read_key_body(reader))->access_key = change.access_key;
+  return change;
+}
+
+}  // namespace
+
+std::string encode_key(const ChangeKey& key) {
+  std::string out;
+  out.reserve(20);
+  append_fixed64(out, key.company.value);
+  append_fixed64(out, key.revision);
+  append_fixed32(out, key.first_n);
+  return out;
+}
+
+std::optional<ChangeKey> decode_change_key(std::string_view bytes) {
+  ByteReader reader(bytes);
+  ChangeKey key;
+  key.company = {reader.fixed64()};
+  key.revision = reader.fixed64();
+  key.first_n = reader.fixed32();
+  if (!reader.done()) return std::nullopt;
+  return key;
+}
+
+Digest hash_change(std::string_view key, std::string_view value) { return sha256(key, value); }
+
+void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags) {
+  if (group_count_ == 0 || group_call_ != call) {
+    end_group();
+    group_call_ = call;
+    group_previous_ = previous;
+  }
+  ++group_count_;
+  ++count_;
+  append_fixed64(group_, user.value);
+  append_byte(group_, flags);
+}
+
+void ChangeWriter::end_group() {
+  if (group_count_ == 0) return;
+  append_byte(items_, static_cast<std::uint8_t>(ItemTag::pairs));
+  append_fixed64(items_, group_call_.value);
+  append_stamp(items_, group_previous_);
+  append_varint(items_, group_count_);
+  items_ += group_;
+  group_.clear();
+  group_count_ = 0;
+}
+
+void ChangeWriter::add(const GrantChanged& change) {
+  std::uint8_t flags = 0;
+  if (change.before) flags |= kBefore;
+  if (change.after) flags |= kAfter;
+  if (has_body(change.before)) flags |= kBeforeBody;
+  if (has_body(change.after)) flags |= kAfterBody;
+  add_pair(change.call, change.previous, change.user, flags);
+  if (flags & kBeforeBody) append_grant_body(group_, *change.before);
+  if (flags & kAfterBody) append_grant_body(group_, *change.after);
+}
+
+void ChangeWriter::add(const ShareChanged& change) {
+  std::uint8_t flags = kShare;
+  if (change.before) flags |= kBefore;
+  if (change.after) flags |= kAfter;
+  add_pair(change.call, change.previous, change.user, flags);
+}
+
+void ChangeWriter::add(const CallChanged& change) {
+  end_group();
+  ++count_;
+  append_byte(items_, static_cast<std::uint8_t>(ItemTag::call));
+  append_fixed64(items_, change.call.value);
+  append_stamp(items_, change.previous);
+  append_byte(items_, static_cast<std::uint8_t>((change.before ? kBefore : 0) | (change.after ? kAfter : 0)));
+  if (change.before) append_call_body(items_, *change.before);
+  if (change.after) append_call_body(items_, *change.after);
+}
+
+void ChangeWriter::add(const ThingChanged& change) {
+  end_group();
+  ++count_;
+  append_byte(items_, static_cast<std::uint8_t>(ItemTag::thing));
+  append_byte(items_, static_cast<std::uint8_t>(change.kind));
+  append_fixed64(items_, change.id);
+  append_byte(items_, change.after ? 1 : 0);
+  if (change.after) append_text(items_, *change.after);
+}
+
+void ChangeWriter::add(const KeyChanged& change) {
+  end_group();
+  ++count_;
+  append_byte(items_, static_cast<std::uint8_t>(ItemTag::key));
+  append_text(items_, change.access_key);
+  append_byte(items_, change.after ? 1 : 0);
+  if (change.after) append_key_body(items_, *change.after);
+}
+
+std::string ChangeWriter::finish(const ChangeHead& head) {
+  end_group();
+  std::string out;
+  out.reserve(80 + head.origin.access_key.size() + items_.size());
+  append_byte(out, kValueFormat);
+  append_byte(out, head.last_part ? kLastPart : std::uint8_t{0});
+  out.append(head.previous_hash.begin(), head.previous_hash.end());
+  append_signed_varint(out, head.time.micros);
+  append_varint(out, head.directory_revision);
+  append_byte(out, static_cast<std::uint8_t>(head.operation));
+  out.append(head.origin.request_id.bytes.begin(), head.origin.request_id.bytes.end());
+  append_text(out, head.origin.access_key);
+  append_varint(out, count_);
+  out += items_;
+  items_.clear();
+  count_ = 0;
+  return out;
+}
+
+std::optional<ChangeHead> decode_change_head(std::string_view value) {
+  ByteReader reader(value);
+  ChangeHead head = read_head(reader);
+  if (!reader.ok()) return std::nullopt;
+  return head;
+}
+
+std::optional<ChangePart> decode_change(std::string_view value) {
+  ByteReader reader(value);
+  ChangePart part;
+  part.head = read_head(reader);
+  const std::uint64_t count = reader.varint();
+  while (reader.ok() && reader.rest_bytes() > 0) {
+    switch (static_cast<ItemTag>(reader.byte())) {
+      case ItemTag::pairs: read_pairs(reader, part.changes); break;
+      case ItemTag::call: part.changes.push_back(read_call(reader)); break;
+      case ItemTag::thing: part.changes.push_back(read_thing(reader)); break;
+      case ItemTag::key: part.changes.push_back(read_key(reader)); break;
+      default: return std::nullopt;
+    }
+  }
+  if (!reader.done() || part.changes.size() != count) return std::nullopt;
+  return part;
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,110 @@
+// The record of changes: one record a request, in parts of bounded size, each holding the hash of the part before it.
+// Pure bytes; docs/storage.md describes the format.
+//
+// A part's key is company | revision | n of its first change; its changes are numbered from there on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/random.h"
+#include "base/secret.h"
+#include "core/entry.h"
+#include "core/types.h"
+#include "store/codec.h"
+#include "store/store.h"
+
+namespace earshot::store {
+
+struct ChangeKey {
+  CompanyId company;
+  core::Revision revision = 0;
+  std::uint32_t first_n = 0;
+};
+std::string encode_key(const ChangeKey& key);
+std::optional<ChangeKey> decode_change_key(std::string_view bytes);
+
+// The link of the chain: what the part after this one holds.
+Digest hash_change(std::string_view key, std::string_view value);
+
+// A grant of one pair, before and after.
+struct GrantChanged {
+  CallId call;
+  core::Stamp previous;  // of the call's newest change before this one
+  UserId user;
+  std::optional<core::Grant> before, after;
+};
+struct ShareChanged {
+  CallId call;
+  core::Stamp previous;
+  UserId user;
+  bool before = false, after = false;
+};
+struct CallChanged {
+  CallId call;
+  core::Stamp previous;
+  std::optional<core::Call> before, after;
+};
+// A company, workspace, profile or user; older versions stand in the directory.
+struct ThingChanged {
+  ThingKind kind = ThingKind::company;
+  std::uint64_t id = 0;
+  std::optional<std::string> after;  // the body as in the directory
+};
+struct KeyChanged {
+  std::string access_key;
+  std::optional<core::Key> after;
+};
+using Change = std::variant<GrantChanged, ShareChanged, CallChanged, ThingChanged, KeyChanged>;
+
+// What every part says of its revision.
+struct ChangeHead {
+  Digest previous_hash{};  // zero for a company's first part
+  bool last_part = true;
+  Time time;
+  core::Revision directory_revision = 0;
+  Operation operation = Operation::give;
+  Origin origin;
+};
+
+struct ChangePart {
+  ChangeHead head;
+  std::vector<Change> changes;
+};
+
+// Writes the changes of one part. Neighbouring changes to pairs of one call share what they have in common.
+class ChangeWriter {
+ public:
+  void add(const GrantChanged& change);
+  void add(const ShareChanged& change);
+  void add(const CallChanged& change);
+  void add(const ThingChanged& change);
+  void add(const KeyChanged& change);
+
+  std::uint32_t count() const { return count_; }
+  std::size_t bytes() const { return items_.size() + group_.size(); }
+
+  // The part's value; the writer is empty afterwards.
+  std::string finish(const ChangeHead& head);
+
+ private:
+  void add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags);
+  void end_group();
+
+  std::string items_;
+  std::uint32_t count_ = 0;
+  // The open group: pairs of one call.
+  CallId group_call_;
+  core::Stamp group_previous_;
+  std::uint32_t group_count_ = 0;
+  std::string group_;
+};
+
+std::optional<ChangeHead> decode_change_head(std::string_view value);
+std::optional<ChangePart> decode_change(std::string_view value);
+
+}  // namespace earshot::store

@@ -1,0 +1,63 @@
+#include "store/company_state.h"
+
+#include <algorithm>
+
+namespace earshot::store {
+
+bool Removals::kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const {
+  if (company.kills(row, revision)) return true;
+  const auto of_call = calls.find(call);
+  if (of_call != calls.end() && of_call->second.kills(row, revision)) return true;
+  const auto of_user = users.find(user);
+  return of_user != users.end() && of_user->second.kills(row, revision);
+}
+
+core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,
+                            core::Revision revision) {
+  const auto is_dead = [&](const auto& row) { return removals.kills(call, row.user, row.stamp, revision); };
+  const bool call_is_dead = entry->call && removals.company.kills(entry->call_stamp, revision);
+  if (!call_is_dead && std::none_of(entry->shares.begin(), entry->shares.end(), is_dead) &&
+      std::none_of(entry->grants.begin(), entry->grants.end(), is_dead)) {
+    return entry;
+  }
+  auto alive = std::make_shared<core::CallEntry>(*entry);
+  if (call_is_dead) alive->call.reset();
+  std::erase_if(alive->shares, is_dead);
+  std::erase_if(alive->grants, is_dead);
+  std::erase_if(alive->notes, [&](const auto& note) { return alive->find_grant(note.first) == nullptr; });
+  return alive;
+}
+
+KeyPtr KeyTable::find(std::string_view access_key) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = keys_.find(access_key);
+  return found == keys_.end() ? nullptr : found->second;
+}
+
+std::vector<KeyPtr> KeyTable::list(std::optional<CompanyId> company) const {
+  const std::shared_lock lock(mutex_);
+  std::vector<KeyPtr> out;
+  for (const auto& [id, keys] : by_company_) {
+    if (company && id != *company) continue;
+    for (const auto& [name, key] : keys) out.push_back(key);
+  }
+  return out;
+}
+
+void KeyTable::put(KeyPtr key) {
+  const std::unique_lock lock(mutex_);
+  by_company_[key->company][key->key.access_key] = key;
+  keys_[key->key.access_key] = std::move(key);
+}
+
+void KeyTable::remove(const std::string& access_key) {
+  const std::unique_lock lock(mutex_);
+  const auto found = keys_.find(access_key);
+  if (found == keys_.end()) return;
+  const auto company = by_company_.find(found->second->company);
+  company->second.erase(access_key);
+  if (company->second.empty()) by_company_.erase(company);
+  keys_.erase(found);
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,113 @@
+// What the embedded store keeps in memory of the companies and keys that it has met. Shared between the committer, which
+// alone changes it, and readers on any thread.
+#pragma once
+
+#include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/secret.h"
+#include "base/time.h"
+#include "core/directory.h"
+#include "core/entry.h"
+#include "store/store.h"
+
+namespace earshot::store {
+
+// Where a company's record of changes ends.
+struct Head {
+  core::Revision revision = 0;
+  core::Revision directory_revision = 0;
+  Time time;
+  Digest hash{};  // of the last part
+};
+
+// A removal whose rows are still there: everything older than it is dead. The one before it counts for readers of
+// revisions between the two.
+struct Removal {
+  core::Stamp newest;
+  core::Stamp before;
+  std::uint64_t swept_to = 0;  // the sweep goes on at this call; after a restart it begins again
+
+  bool kills(core::Stamp row, core::Revision revision) const {
+    return (row < newest && newest.revision <= revision) || (row < before && before.revision <= revision);
+  }
+};
+
+// The removals of a company that await their sweep. Immutable once shared.
+struct Removals {
+  Removal company;
+  std::unordered_map<UserId, Removal> users;
+  std::unordered_map<CallId, Removal> calls;
+
+  bool empty() const { return company.newest == core::Stamp{} && users.empty() && calls.empty(); }
+  // Whether a share or grant of this pair is dead to readers of the revision.
+  bool kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const;
+};
+using RemovalsPtr = std::shared_ptr<const Removals>;
+
+// The entry without what is dead; the entry itself where nothing is.
+core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,
+                            core::Revision revision);
+
+// A company's people, and whether the company itself has a record.
+struct People {
+  bool company_exists = false;
+  core::Directory directory;
+};
+
+struct CompanyState {
+  explicit CompanyState(CompanyId company) : id(company) {}
+
+  const CompanyId id;
+
+  // What readers see. A removal is here before its revision is published, and goes after its sweep's is.
+  std::atomic<core::Revision> published{0};
+  RemovalsPtr removals() const {  // null: none
+    if (!has_removals_.load(std::memory_order_acquire)) return nullptr;
+    const std::lock_guard lock(removals_mutex_);
+    return removals_;
+  }
+  void set_removals(RemovalsPtr removals) {
+    const std::lock_guard lock(removals_mutex_);
+    removals_ = removals && !removals->empty() ? std::move(removals) : nullptr;
+    has_removals_.store(removals_ != nullptr, std::memory_order_release);
+  }
+
+  // The committer's own.
+  Head head;
+  std::shared_ptr<const People> people;  // null: not loaded
+
+ private:
+  mutable std::mutex removals_mutex_;
+  RemovalsPtr removals_;
+  std::atomic<bool> has_removals_{false};
+};
+
+// Every access key there is. Any thread.
+class KeyTable {
+ public:
+  KeyPtr find(std::string_view access_key) const;
+  // Ascending by company, then access key.
+  std::vector<KeyPtr> list(std::optional<CompanyId> company) const;
+  void put(KeyPtr key);
+  void remove(const std::string& access_key);
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  mutable std::shared_mutex mutex_;
+  boost::unordered_flat_map<std::string, KeyPtr, Hash, std::equal_to<>> keys_;
+  std::map<CompanyId, std::map<std::string, KeyPtr>> by_company_;
+};
+
+}  // namespace earshot::store

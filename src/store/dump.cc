@@ -1,0 +1,167 @@
+// What the embedded store gives away whole: its records, and a copy of itself.
+#include <fcntl.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <system_error>
+
+#include "store/embedded_store.h"
+#include "store/snapshot.h"
+
+namespace earshot::store {
+
+namespace {
+
+using TakeRecord = std::function<Status(const core::Record&)>;
+
+Status dump_things(const Snapshot& snapshot, CompanyId company, const Removals& removals,
+                   const std::vector<KeyRow>& keys, const TakeRecord& take) {
+  return snapshot.scan_things(company, removals, [&](const DirectoryKey& key, std::string_view body) -> Status {
+    switch (key.kind) {
+      case ThingKind::company: {
+        auto thing = decode_company(key.id, body);
+        if (!thing) return corrupt("directory");
+        TRY(take({company, false, std::move(*thing)}));
+        for (const KeyRow& row : keys) TRY(take({company, false, core::KeyLine{*row.key, std::nullopt}}));
+        return {};
+      }
+      case ThingKind::workspace: {
+        auto thing = decode_workspace(key.id, body);
+        if (!thing) return corrupt("directory");
+        return take({company, false, std::move(*thing)});
+      }
+      case ThingKind::profile: {
+        auto thing = decode_profile(key.id, body);
+        if (!thing) return corrupt("directory");
+        return take({company, false, std::move(*thing)});
+      }
+      case ThingKind::user: {
+        auto thing = decode_user(key.id, body);
+        if (!thing) return corrupt("directory");
+        return take({company, false, std::move(*thing)});
+      }
+      case ThingKind::key: break;
+    }
+    return corrupt("directory");
+  });
+}
+
+Status dump_calls(const Snapshot& snapshot, CompanyId company, const Removals& removals, const TakeRecord& take) {
+  bool call_is_there = false;
+  return snapshot.scan_calls(company, [&](const CallRowKey& key, std::string_view value) -> Status {
+    switch (key.kind) {
+      case RowKind::call: {
+        auto row = decode_call_row(value);
+        if (!row) return corrupt("calls");
+        call_is_there = row->call && !removals.company.kills(row->stamp, kAnyRevision);
+        if (!call_is_there) return {};
+        row->call->id = key.call;
+        return take({company, false, std::move(*row->call)});
+      }
+      case RowKind::share: {
+        const auto row = decode_share_row(value);
+        if (!row) return corrupt("calls");
+        if (!row->live || removals.kills(key.call, key.user, row->stamp, kAnyRevision)) return {};
+        return take({company, false, core::ShareLine{key.call, key.user}});
+      }
+      case RowKind::grant: {
+        auto row = decode_grant_row(value);
+        if (!row) return corrupt("calls");
+        if (!row->grant || removals.kills(key.call, key.user, row->stamp, kAnyRevision)) return {};
+        return take({company, false, core::GrantLine{key.call, key.user, std::move(*row->grant)}});
+      }
+    }
+    return {};
+  });
+}
+
+Status sync_directory(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = folder >= 0 && ::fsync(folder) == 0;
+  if (folder >= 0) ::close(folder);
+  if (!synced) return internal("cannot sync " + path);
+  return {};
+}
+
+}  // namespace
+
+Status EmbeddedStore::dump(const TakeRecord& take) {
+  const Snapshot snapshot(*rocks_);
+  std::map<CompanyId, std::vector<KeyRow>> keys;
+  TRY(snapshot.scan_keys([&](KeyRow row) -> Status {
+    if (row.key) keys[row.company].push_back(std::move(row));
+    return {};
+  }));
+  return snapshot.each_company(Family::directory, [&](CompanyId company) -> Status {
+    const Removals removals = TRY(snapshot.removals(company));
+    TRY(dump_things(snapshot, company, removals, keys[company], take));
+    return dump_calls(snapshot, company, removals, take);
+  });
+}
+
+Status EmbeddedStore::backup(const std::string& directory) {
+  namespace fs = std::filesystem;
+  const std::string unfinished = directory + ".unfinished";
+  std::error_code failed;
+  for (const std::string& path : {directory, unfinished}) {
+    if (fs::exists(path, failed)) {
+      return conflict(path + " is there already; name a new directory, or remove it");
+    }
+  }
+  if (!fs::create_directory(unfinished, failed) || failed) {
+    return invalid_argument("cannot make " + unfinished + ": " + failed.message());
+  }
+  fs::permissions(unfinished, fs::perms::owner_all, failed);
+  rocksdb::Checkpoint* raw = nullptr;
+  const rocksdb::Status made = rocksdb::Checkpoint::Create(&rocks_->db(), &raw);
+  if (!made.ok()) return from_rocksdb(made, "backing up");
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  const rocksdb::Status copied = checkpoint->CreateCheckpoint(unfinished + "/" + kRowsDirectory);
+  if (!copied.ok()) {
+    fs::remove_all(unfinished, failed);
+    return from_rocksdb(copied, "backing up to " + directory);
+  }
+  fs::copy_file(fs::path(options_.directory) / kFormatFile, fs::path(unfinished) / kFormatFile, failed);
+  if (failed) return internal("backing up to " + directory + ": " + failed.message());
+  TRY(sync_directory(unfinished));
+  // Only a whole copy gets the name that was asked for.
+  fs::rename(unfinished, directory, failed);
+  if (failed) return internal("backing up to " + directory + ": " + failed.message());
+  return sync_directory(fs::absolute(directory, failed).parent_path().string());
+}
+
+Result<std::vector<DayUsage>> EmbeddedStore::load_usage() {
+  std::vector<DayUsage> usage;
+  TRY(rocks_->scan(Family::meta, std::string(1, kUsageTag), nullptr,
+                   [&](std::string_view key, std::string_view value) -> Result<bool> {
+                     const auto company = decode_company_key(kUsageTag, key);
+                     ByteReader reader(value);
+                     if (!company || reader.byte() != kValueFormat) return corrupt("meta");
+                     const std::uint64_t day = reader.varint();
+                     const std::uint64_t requests = reader.varint();
+                     if (!reader.done() || day > UINT32_MAX) return corrupt("meta");
+                     usage.push_back({*company, static_cast<std::uint32_t>(day), requests});
+                     return true;
+                   }));
+  return usage;
+}
+
+Status EmbeddedStore::save_usage(std::span<const DayUsage> usage) {
+  if (const auto refused = refusal()) return *refused;
+  rocksdb::WriteBatch batch;
+  for (const DayUsage& one : usage) {
+    std::string value(1, static_cast<char>(kValueFormat));
+    append_varint(value, one.day);
+    append_varint(value, one.requests);
+    batch.Put(rocks_->family(Family::meta), encode_company_key(kUsageTag, one.company), value);
+  }
+  // Not synced: it must survive the end of the process, and may be a little old after that of the machine.
+  const rocksdb::Status written = rocks_->write(batch, false);
+  if (!written.ok()) return from_rocksdb(written, "saving the day's usage");
+  return {};
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,587 @@
+#include "store/embedded_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <sstream>
+#include <system_error>
+
+#include "base/assert.h"
+
+namespace earshot::store {
+
+namespace {
+
+constexpr std::size_t kSweepRowsMax = 1000;                      // of one sweep's revision
+constexpr std::chrono::milliseconds kSpaceCheckEvery{200};
+constexpr std::chrono::milliseconds kHouseEvery{10000};
+constexpr std::chrono::seconds kReadPatience{5};                 // for a revision that is being published
+constexpr std::size_t kLogRead = 64;
+
+Error errno_error(const std::string& doing) {
+  return internal(doing + ": " + std::strerror(errno));
+}
+
+// Makes the directory's own files where they are missing, and refuses what is not a store of ours.
+Status prepare_directory(const EmbeddedOptions& options) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const fs::path directory = options.directory;
+  if (!fs::exists(directory, failed)) {
+    if (!options.create_if_missing) {
+      return invalid_argument("there is no store in " + options.directory);
+    }
+    fs::create_directories(directory, failed);
+    if (failed) return invalid_argument("cannot make " + options.directory + ": " + failed.message());
+    fs::permissions(directory, fs::perms::owner_all, failed);
+  }
+  return {};
+}
+
+Status check_format(const EmbeddedOptions& options) {
+  namespace fs = std::filesystem;
+  const fs::path directory = options.directory;
+  const fs::path format_file = directory / kFormatFile;
+  std::error_code failed;
+  if (fs::exists(format_file, failed)) {
+    std::ifstream in(format_file);
+    std::stringstream text;
+    text << in.rdbuf();
+    if (text.str() == kFormatText) return {};
+    if (text.str().starts_with("earshot store format ")) {
+      std::string version = text.str().substr(std::strlen("earshot store format "));
+      version.erase(version.find_last_not_of('\n') + 1);
+      return invalid_argument(options.directory + " was written by a newer release of Earshot (store format " +
+                              version + ", this release reads 1); use that release or a newer one");
+    }
+    return invalid_argument(format_file.string() + " is not the format file of a store");
+  }
+  if (!options.create_if_missing) return invalid_argument("there is no store in " + options.directory);
+  for (const auto& item : fs::directory_iterator(directory, failed)) {
+    const std::string name = item.path().filename().string();
+    if (name == "lock" || name == kRowsDirectory || name == "control.sock") continue;
+    return invalid_argument(options.directory + " is not empty and not a store: it holds " + name +
+                            "; name an empty or new directory");
+  }
+  // Written whole before it has its name: a store either has its format or is begun anew.
+  const fs::path unfinished = directory / "format.new";
+  const int file = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return errno_error("writing " + unfinished.string());
+  const bool written = ::write(file, kFormatText, std::strlen(kFormatText)) >= 0 && ::fsync(file) == 0;
+  ::close(file);
+  if (!written || ::rename(unfinished.c_str(), format_file.c_str()) != 0) {
+    return errno_error("writing " + format_file.string());
+  }
+  const int folder = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0 || ::fsync(folder) != 0) return errno_error("syncing " + options.directory);
+  ::close(folder);
+  return {};
+}
+
+// The lock is held as long as the file is open; the kernel lets go of it when the process ends, however it ends.
+Result<int> lock_directory(const std::string& directory) {
+  const std::string path = directory + "/lock";
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return invalid_argument("cannot use " + directory + ": " + std::strerror(errno));
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+    char owner[kLogRead] = {};
+    const ssize_t size = ::pread(file, owner, sizeof owner - 1, 0);
+    ::close(file);
+    const std::string who = size > 0 ? " (process " + std::string(owner, size) + ")" : "";
+    return conflict("the store in " + directory + " is in use by another process" + who);
+  }
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(file, 0) != 0 || ::pwrite(file, pid.data(), pid.size(), 0) < 0) {
+    ::close(file);
+    return errno_error("writing " + path);
+  }
+  return file;
+}
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options) {
+  return open_embedded_on(std::move(options), nullptr);
+}
+
+Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env) {
+  return std::unique_ptr<Store>(TRY(EmbeddedStore::open(std::move(options), env)));
+}
+
+ReadPool::ReadPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {
+    threads_.emplace_back([this] { work(); });
+  }
+}
+
+ReadPool::~ReadPool() { stop(); }
+
+bool ReadPool::submit(std::function<void()> job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || jobs_.size() >= queue_max_) return false;
+    jobs_.push_back(std::move(job));
+  }
+  more_.notify_one();
+  return true;
+}
+
+void ReadPool::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  more_.notify_all();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void ReadPool::work() {
+  while (true) {
+    std::function<void()> job;
+    {
+      std::unique_lock lock(mutex_);
+      more_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    job();
+  }
+}
+
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(EmbeddedOptions options, rocksdb::Env* env) {
+  TRY(prepare_directory(options));
+  const int lock_file = TRY(lock_directory(options.directory));
+  const auto opened = [&]() -> Result<std::unique_ptr<Rocks>> {
+    TRY(check_format(options));
+    std::error_code ignored;  // a load that was cut short
+    std::filesystem::remove_all(options.directory + "/scratch", ignored);
+    return Rocks::open({.directory = options.directory + "/" + kRowsDirectory,
+                        .block_cache_bytes = options.block_cache_bytes,
+                        .env = env});
+  };
+  Result<std::unique_ptr<Rocks>> rocks = opened();
+  if (!rocks) {
+    ::close(lock_file);
+    return rocks.error();
+  }
+  auto store = std::unique_ptr<EmbeddedStore>(
+      new EmbeddedStore(std::move(options), lock_file, std::move(*rocks)));
+  TRY(store->load_keys_and_sweeps());
+  store->committer_ = std::thread([raw = store.get()] { raw->commit_loop(); });
+  return store;
+}
+
+EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks)
+    : options_(std::move(options)),
+      lock_file_(lock_file),
+      rocks_(std::move(rocks)),
+      cache_(options_.cache_bytes),
+      companies_(*rocks_),
+      pool_(options_.read_threads, options_.read_queue_max) {}
+
+EmbeddedStore::~EmbeddedStore() {
+  pool_.stop();  // first: its jobs may still hand commands to the committer
+  {
+    const std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+  }
+  queue_more_.notify_all();
+  if (committer_.joinable()) committer_.join();
+  rocks_->close();
+  ::close(lock_file_);
+}
+
+Status EmbeddedStore::load_keys_and_sweeps() {
+  TRY(rocks_->scan(Family::keys, "", nullptr,
+                   [&](std::string_view access_key, std::string_view value) -> Result<bool> {
+                     auto row = decode_key_row(access_key, value);
+                     if (!row) return corrupt("keys");
+                     if (row->key) keys_.put(std::make_shared<KeyEntry>(KeyEntry{row->company, *row->key}));
+                     return true;
+                   }));
+  TRY(rocks_->scan(Family::meta, std::string(1, kSweepTag), nullptr,
+                   [&](std::string_view key, std::string_view) -> Result<bool> {
+                     const auto sweep = decode_sweep_key(key);
+                     if (!sweep) return corrupt("meta");
+                     if (sweeping_.empty() || sweeping_.back() != sweep->company) {
+                       sweeping_.push_back(sweep->company);
+                     }
+                     return true;
+                   }));
+  return rocks_->scan(Family::meta, std::string(1, kHorizonTag), nullptr,
+                      [&](std::string_view key, std::string_view value) -> Result<bool> {
+                        const auto company = decode_company_key(kHorizonTag, key);
+                        const auto stamp = decode_stamp_value(value);
+                        if (!company || !stamp) return corrupt("meta");
+                        rocks_->horizons().set(*company, stamp->revision);
+                        return true;
+                      });
+}
+
+// --- reading
+
+void EmbeddedStore::read(CompanyId company, std::vector<CallId> calls, ReadDone done) {
+  auto from_memory = try_read(company, calls, Rocks::Tier::memory);
+  if (!from_memory) return done(from_memory.error());
+  if (*from_memory) return done(std::move(**from_memory));
+  auto job = [this, company, calls = std::move(calls), done] {
+    auto from_disk = try_read(company, calls, Rocks::Tier::disk);
+    if (!from_disk) return done(from_disk.error());
+    ASSERT(from_disk->has_value());
+    done(std::move(**from_disk));
+  };
+  if (!pool_.submit(std::move(job))) done(unavailable("too many reads wait for the disk"));
+}
+
+Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company, const std::vector<CallId>& calls,
+                                                         Rocks::Tier tier) {
+  const CompanyState* state = companies_.find(company);
+  if (!state) {
+    if (tier == Rocks::Tier::memory) return std::optional<CallsView>();
+    state = TRY(companies_.meet(company));
+  }
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  while (true) {
+    const core::Revision revision = state->published.load(std::memory_order_acquire);
+    bool begin_again = false;
+    auto view = TRY(try_read_at(*state, revision, calls, tier, begin_again));
+    if (!begin_again) return view;
+    // A commit is between the disk and its publication: moments, unless the machine is in trouble.
+    restarts_.fetch_add(1, std::memory_order_relaxed);
+    if (!deadline) deadline = std::chrono::steady_clock::now() + kReadPatience;
+    if (std::chrono::steady_clock::now() > *deadline) {
+      return unavailable("a commit is not being published");
+    }
+    std::this_thread::yield();
+  }
+}
+
+Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& state, core::Revision revision,
+                                                            const std::vector<CallId>& calls,
+                                                            Rocks::Tier tier, bool& begin_again) {
+  const RemovalsPtr removals = state.removals();
+  // A removal is announced before its revision is published, and withdrawn after its sweep's is: unless the revision stood
+  // still around the look at them, they may be another revision's.
+  if (state.published.load(std::memory_order_acquire) != revision) {
+    begin_again = true;
+    return std::optional<CallsView>();
+  }
+  CallsView view;
+  view.revision = revision;
+  view.entries.reserve(calls.size());
+  for (const CallId call : calls) {
+    const CallRef ref{state.id, call};
+    EntryCache::Found found = cache_.find(ref, revision);
+    if (found.answer == EntryCache::Answer::miss) {
+      auto stored = TRY(rocks_->read_entry(ref, tier));
+      if (!stored) return std::optional<CallsView>();
+      found.entry = std::move(*stored);
+      if (found.entry->newest.revision <= revision) {
+        cache_.fill(ref, found.entry, found.mark);
+        found.answer = EntryCache::Answer::hit;
+      }
+    }
+    if (found.answer != EntryCache::Answer::hit) {
+      begin_again = true;
+      return std::optional<CallsView>();
+    }
+    if (removals) found.entry = without_dead(found.entry, call, *removals, revision);
+    view.entries.push_back(std::move(found.entry));
+  }
+  return std::optional<CallsView>(std::move(view));
+}
+
+// --- writing
+
+void EmbeddedStore::write(GrantCommand command, WriteDone done) {
+  if (const auto refused = refusal()) return done(*refused);
+  // The committer must not wait for the disk one call at a time: what it needs is brought near first.
+  if (warm(command, Rocks::Tier::memory)) return enqueue({std::move(command), std::move(done), nullptr});
+  auto shared = std::make_shared<Job>(Job{std::move(command), std::move(done), nullptr});
+  const bool taken = pool_.submit([this, shared] {
+    warm(shared->command, Rocks::Tier::disk);
+    enqueue(std::move(*shared));
+  });
+  if (!taken) shared->done(unavailable("too many writes wait for the disk"));
+}
+
+bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
+  for (const core::CallUsers& wanted : command.calls) {
+    const CallRef ref{command.company, wanted.call};
+    const EntryCache::Found found = cache_.find(ref, ~core::Revision{0});
+    if (found.answer == EntryCache::Answer::hit) continue;
+    auto stored = rocks_->read_entry(ref, tier);
+    if (!stored) return true;  // the committer will meet the error, and say it
+    if (!*stored) return false;
+    const CompanyState* state = companies_.find(command.company);
+    // Only what is published may be kept: readers trust a filled entry.
+    if (state && (**stored)->newest.revision <= state->published.load(std::memory_order_acquire)) {
+      cache_.fill(ref, std::move(**stored), found.mark);
+    }
+  }
+  return true;
+}
+
+void EmbeddedStore::enqueue(Job job) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (!stopping_ && (job.alone || queue_.size() < options_.queue_commands_max)) {
+      queue_.push_back(std::move(job));
+      queue_more_.notify_one();
+      return;
+    }
+  }
+  if (job.done) job.done(unavailable("too many writes wait"));
+}
+
+void EmbeddedStore::commit_loop() {
+  std::deque<Job> jobs;
+  while (wait_for_work(jobs)) {
+    if (!jobs.empty() && jobs.front().alone) {
+      jobs.front().alone();
+      jobs.clear();
+    } else if (!jobs.empty()) {
+      commit_batch(jobs);
+    }
+    sweep_some();
+    keep_house();
+  }
+}
+
+// Takes all that wait, up to a batch, or one job that must be alone. False at the end, when nothing waits any more.
+bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
+  jobs.clear();
+  std::unique_lock lock(queue_mutex_);
+  const auto has_work = [this] { return stopping_ || !queue_.empty(); };
+  lock.unlock();
+  const std::chrono::milliseconds patience =
+      sweeping_.empty() ? kHouseEvery : refusal() ? kSpaceCheckEvery : std::chrono::milliseconds(0);
+  lock.lock();
+  queue_more_.wait_for(lock, patience, has_work);
+  if (queue_.empty()) return !stopping_;
+  if (queue_.front().alone) {
+    jobs.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    return true;
+  }
+  while (!queue_.empty() && !queue_.front().alone && jobs.size() < options_.batch_commands_max) {
+    jobs.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return true;
+}
+
+void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
+  std::vector<Result<Outcome>> outcomes;
+  outcomes.reserve(jobs.size());
+  if (const auto refused = refusal()) {
+    outcomes.assign(jobs.size(), *refused);
+    return answer(jobs, outcomes);
+  }
+  Transaction transaction(ground(), options_.clock());
+  for (const Job& job : jobs) outcomes.push_back(transaction.run(job.command));
+  if (!transaction.is_empty()) {
+    const Status committed = commit_and_publish(transaction, jobs.size());
+    // Those that changed nothing may have seen what others of the batch changed: none of it holds now.
+    if (!committed) outcomes.assign(jobs.size(), unavailable("the commit failed: " + committed.error().message));
+  }
+  answer(jobs, outcomes);
+}
+
+void EmbeddedStore::answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& outcomes) {
+  for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].done(std::move(outcomes[i]));
+}
+
+Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t commands) {
+  const auto begun = std::chrono::steady_clock::now();
+  const bool through_log = !transaction.has_scratch();
+  const Status committed = transaction.commit();
+  if (!committed) {
+    // After a failed write or sync of the log nobody knows what is on disk, and asking again may answer yes without
+    // it being true. So this process never acknowledges anything again.
+    if (through_log) {
+      {
+        const std::lock_guard lock(failure_mutex_);
+        failure_ = committed.error().message;
+      }
+      failed_.store(true, std::memory_order_release);
+    }
+    return committed;
+  }
+  transaction.publish();
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  committed_changes_.fetch_add(transaction.changes(), std::memory_order_relaxed);
+  for (const CompanyId company : transaction.companies_to_sweep()) {
+    if (std::find(sweeping_.begin(), sweeping_.end(), company) == sweeping_.end()) sweeping_.push_back(company);
+  }
+  if (observer_) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+    observer_(commands, took.count());
+  }
+  return {};
+}
+
+Result<LoadReport> EmbeddedStore::load(RecordSource& source, const Origin& origin) {
+  auto loaded = std::make_shared<std::promise<Result<LoadReport>>>();
+  auto report = loaded->get_future();
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (stopping_) return unavailable("the store is closing");
+    queue_.push_back({{}, nullptr, [this, loaded, &source, &origin] {
+                        loaded->set_value(load_alone(source, origin));
+                      }});
+  }
+  queue_more_.notify_one();
+  return report.get();
+}
+
+Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin& origin) {
+  if (const auto refused = refusal()) return *refused;
+  Transaction transaction(ground(), options_.clock(), options_.load_memory_bytes);
+  transaction.begin_records(origin);
+  LoadReport report;
+  while (const std::optional<core::Record> record = TRY(source.next())) {
+    const Status applied = core::apply_record(*record, transaction);
+    if (!applied) {
+      if (applied.error().code != Code::invalid_argument) return applied.error();
+      return invalid_argument(source.position() + ": " + applied.error().message);
+    }
+    ++report.records;
+  }
+  TRY(transaction.end_records());
+  report.changes = transaction.changes();
+  if (!transaction.is_empty()) TRY(commit_and_publish(transaction, 1));
+  return report;
+}
+
+Ground EmbeddedStore::ground() {
+  return {.rocks = *rocks_,
+          .cache = cache_,
+          .companies = companies_,
+          .keys = keys_,
+          .scratch_directory = options_.directory + "/scratch",
+          .check_space = [this] { return check_space(); }};
+}
+
+std::optional<Error> EmbeddedStore::refusal() {
+  if (failed_.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(failure_mutex_);
+    return unavailable("writing has stopped after a failed write of the log: " + failure_);
+  }
+  const Status space = check_space();
+  if (!space) return space.error();
+  return std::nullopt;
+}
+
+Status EmbeddedStore::check_space() {
+  const std::int64_t now = steady_ms();
+  const std::int64_t checked = space_checked_ms_.load(std::memory_order_relaxed);
+  if (checked == INT64_MIN || now - checked >= kSpaceCheckEvery.count()) {
+    struct statvfs disk {};
+    if (::statvfs(options_.directory.c_str(), &disk) == 0) {
+      const std::uint64_t free_bytes = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+      space_is_low_.store(free_bytes < options_.free_bytes_min, std::memory_order_relaxed);
+    }
+    space_checked_ms_.store(now, std::memory_order_relaxed);
+  }
+  if (space_is_low_.load(std::memory_order_relaxed)) {
+    return unavailable("the disk of " + options_.directory + " has less than " +
+                       std::to_string(options_.free_bytes_min) + " bytes free; make room, and writes go on");
+  }
+  return {};
+}
+
+Health EmbeddedStore::health() {
+  Health health;
+  health.failed_for_good = failed_.load(std::memory_order_acquire);
+  if (const auto refused = refusal()) {
+    health.writable = false;
+    health.reason = refused->message;
+  }
+  return health;
+}
+
+// --- what the committer does besides
+
+void EmbeddedStore::sweep_some() {
+  if (sweeping_.empty() || refusal()) return;
+  Transaction transaction(ground(), options_.clock());
+  const Result<bool> swept = transaction.sweep(sweeping_.back(), kSweepRowsMax);
+  // An error here is one that verify and reads meet too; the rows stay dead.
+  if (!swept || (!transaction.is_empty() && !commit_and_publish(transaction, 0)) || *swept) {
+    sweeping_.pop_back();
+  }
+}
+
+void EmbeddedStore::keep_house() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - house_kept_ < kHouseEvery) return;
+  house_kept_ = now;
+  rocks_->drop_idle_iterators();
+  companies_.forget_people(options_.directory_bytes);
+  if (options_.retention && now - retention_applied_ >= options_.retention_every && !refusal()) {
+    retention_applied_ = now;
+    const Status ignored = apply_retention();  // what was not cut now is cut next time
+    static_cast<void>(ignored);
+  }
+}
+
+std::vector<Store::Figure> EmbeddedStore::figures() {
+  const EntryCache::Figures cache = cache_.figures();
+  const auto number = [](std::uint64_t value) { return static_cast<double>(value); };
+  std::vector<Figure> figures = {
+      {"store_commits_total", "Synced commits", true, number(commits_.load())},
+      {"store_changes_total", "Changes committed", true, number(committed_changes_.load())},
+      {"store_read_restarts_total", "Reads begun again because a commit was being published", true,
+       number(restarts_.load())},
+      {"store_cache_hits_total", "Calls answered by the entry cache", true, number(cache.hits)},
+      {"store_cache_misses_total", "Calls that the entry cache did not hold", true, number(cache.misses)},
+      {"store_cache_evictions_total", "Entries that made room", true, number(cache.evictions)},
+      {"store_cache_entries", "Entries in the cache", false, number(cache.entries)},
+      {"store_cache_bytes", "Memory of the entry cache, about", false, number(cache.bytes)},
+      {"store_failed", "1 once a write of the log has failed; only a restart helps", false,
+       failed_.load() ? 1.0 : 0.0},
+  };
+  {
+    const std::lock_guard lock(queue_mutex_);
+    figures.push_back({"store_queue_commands", "Commands that wait for the committer", false, number(queue_.size())});
+  }
+  const std::pair<const char*, const char*> properties[] = {
+      {rocksdb::DB::Properties::kTotalSstFilesSize.c_str(), "store_disk_bytes"},
+      {rocksdb::DB::Properties::kEstimateNumKeys.c_str(), "store_rows"},
+      {rocksdb::DB::Properties::kCurSizeAllMemTables.c_str(), "store_memtable_bytes"},
+      {rocksdb::DB::Properties::kEstimatePendingCompactionBytes.c_str(), "store_compaction_pending_bytes"},
+  };
+  const char* helps[] = {"Bytes of sorted files", "Rows, estimated", "Bytes in memtables",
+                         "Bytes that compaction has yet to rewrite, estimated"};
+  for (std::size_t i = 0; i < std::size(properties); ++i) {
+    std::uint64_t sum = 0;
+    for (std::size_t family = 0; family < kFamilyCount; ++family) {
+      std::uint64_t value = 0;
+      rocks_->db().GetIntProperty(rocks_->family(static_cast<Family>(family)), properties[i].first, &value);
+      sum += value;
+    }
+    figures.push_back({properties[i].second, helps[i], false, number(sum)});
+  }
+  return figures;
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,143 @@
+// The embedded store's threads: one committer, which alone writes; a few readers for what memory does not hold. The
+// public face is store/embedded.h.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/company_state.h"
+#include "store/embedded.h"
+#include "store/entry_cache.h"
+#include "store/rocks.h"
+#include "store/store.h"
+#include "store/transaction.h"
+
+namespace earshot::store {
+
+// What opens a store whose disk can be made to fail, for tests. `env` must outlive the store.
+Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env);
+
+// Takes jobs on a few threads; refuses more than it may hold.
+class ReadPool {
+ public:
+  ReadPool(std::size_t threads, std::size_t queue_max);
+  ~ReadPool();
+  // Whether the job was taken.
+  bool submit(std::function<void()> job);
+  // Runs what was taken, then ends the threads.
+  void stop();
+
+ private:
+  void work();
+
+  const std::size_t queue_max_;
+  std::mutex mutex_;
+  std::condition_variable more_;
+  std::deque<std::function<void()>> jobs_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+class EmbeddedStore final : public Store {
+ public:
+  static Result<std::unique_ptr<EmbeddedStore>> open(EmbeddedOptions options, rocksdb::Env* env);
+  ~EmbeddedStore() override;
+
+  KeyPtr find_key(std::string_view access_key) override { return keys_.find(access_key); }
+  std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) override { return keys_.list(company); }
+  void read(CompanyId company, std::vector<CallId> calls, ReadDone done) override;
+  void write(GrantCommand command, WriteDone done) override;
+  Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
+  Status dump(const std::function<Status(const core::Record&)>& take) override;
+  Result<VerifyReport> verify() override;
+  Status backup(const std::string& directory) override;
+  Result<std::vector<DayUsage>> load_usage() override;
+  Status save_usage(std::span<const DayUsage> usage) override;
+  Health health() override;
+  std::vector<Figure> figures() override;
+  void observe_commits(CommitObserver observer) override { observer_ = std::move(observer); }
+
+ private:
+  // A command with who waits for it, or something that must have the committer to itself.
+  struct Job {
+    GrantCommand command;
+    WriteDone done;
+    std::function<void()> alone;
+  };
+
+  EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
+
+  Status load_keys_and_sweeps();
+
+  // Reading.
+  // The calls as of one published revision, or nothing where memory does not hold all of them.
+  Result<std::optional<CallsView>> try_read(CompanyId company, const std::vector<CallId>& calls,
+                                            Rocks::Tier tier);
+  Result<std::optional<CallsView>> try_read_at(const CompanyState& state, core::Revision revision,
+                                               const std::vector<CallId>& calls, Rocks::Tier tier,
+                                               bool& begin_again);
+  // Brings a command's calls into the cache; false where that needs the disk and the tier forbids it.
+  bool warm(const GrantCommand& command, Rocks::Tier tier);
+  void enqueue(Job job);
+
+  // The committer.
+  void commit_loop();
+  bool wait_for_work(std::deque<Job>& jobs);
+  void commit_batch(std::deque<Job>& jobs);
+  void answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& outcomes);
+  Result<LoadReport> load_alone(RecordSource& source, const Origin& origin);
+  Status commit_and_publish(Transaction& transaction, std::size_t commands);
+  void sweep_some();
+  void keep_house();
+  Status apply_retention();
+  Status cut_company(CompanyId company, core::Revision horizon);
+  Status cut_directory(CompanyId company, core::Revision horizon, rocksdb::WriteBatch& batch);
+  Ground ground();
+  Status check_space();
+  // What a write is answered with instead of being tried; empty while all is well.
+  std::optional<Error> refusal();
+
+  const EmbeddedOptions options_;
+  const int lock_file_;
+  std::unique_ptr<Rocks> rocks_;
+  EntryCache cache_;
+  KeyTable keys_;
+  Companies companies_;
+  ReadPool pool_;
+  CommitObserver observer_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_more_;
+  std::deque<Job> queue_;
+  bool stopping_ = false;
+
+  // The failure that ended all writing, once there is one.
+  mutable std::mutex failure_mutex_;
+  std::string failure_;
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> space_is_low_{false};
+  std::atomic<std::int64_t> space_checked_ms_{INT64_MIN};
+
+  std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
+
+  // The committer's own.
+  std::vector<CompanyId> sweeping_;
+  std::chrono::steady_clock::time_point house_kept_{};
+  std::chrono::steady_clock::time_point retention_applied_{};
+
+  std::thread committer_;  // last: it uses all of the above
+};
+
+// The files of a store's directory.
+inline constexpr const char* kRowsDirectory = "rows";
+inline constexpr const char* kFormatFile = "format";
+inline constexpr const char* kFormatText = "earshot store format 1\n";
+
+}  // namespace earshot::store

@@ -1,0 +1,108 @@
+// The embedded store's RocksDB: its column families, how they are tuned, and the few ways they are read. The only place,
+// with its neighbours in this folder, that knows of RocksDB.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/iterator.h>
+#include <rocksdb/write_batch.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "core/directory.h"
+#include "core/entry.h"
+#include "store/codec.h"
+#include "store/entry_cache.h"
+
+namespace earshot::store {
+
+inline rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+// The error of a failed operation of RocksDB, with what was being done.
+Error from_rocksdb(const rocksdb::Status& status, std::string_view doing);
+// Bytes that no release of ours wrote.
+Error corrupt(std::string_view what);
+
+enum class Family : std::uint8_t { meta, calls, by_user, directory, keys, changes };
+inline constexpr std::size_t kFamilyCount = 6;
+
+// How far back each company's record was cut off, for the filter that drops old markers while compacting.
+class Horizons {
+ public:
+  void set(CompanyId company, core::Revision revision);
+  core::Revision of(CompanyId company) const;  // 0: nothing was cut
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<CompanyId, core::Revision> revisions_;
+};
+
+struct RocksOptions {
+  std::string directory;
+  std::uint64_t block_cache_bytes = 0;
+  bool scratch = false;  // a load's own, never synced, dropped at its end
+  rocksdb::Env* env = nullptr;  // tests put faults there
+};
+
+class Rocks {
+ public:
+  static Result<std::unique_ptr<Rocks>> open(const RocksOptions& options);
+  ~Rocks();
+
+  rocksdb::DB& db() { return *db_; }
+  rocksdb::ColumnFamilyHandle* family(Family which) const { return handles_[static_cast<std::size_t>(which)]; }
+  // The options of a family, for writing sorted files that it will take.
+  const rocksdb::Options& options_of(Family which) const { return options_[static_cast<std::size_t>(which)]; }
+  Horizons& horizons() { return horizons_; }
+
+  // One atomic write. A scratch keeps no log and never syncs.
+  rocksdb::Status write(rocksdb::WriteBatch& batch, bool sync);
+
+  // Whether a read may go to the disk. Without, it answers nullopt where memory does not have it.
+  enum class Tier : std::uint8_t { memory, disk };
+
+  // A call's rows as they are now, merged over those of `below` (null: none): a load's scratch lies over the store.
+  Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier, Rocks* below = nullptr);
+
+  Result<std::optional<std::string>> get(Family which, std::string_view key);
+
+  // An iterator over all that is there now, or as of a snapshot. It must not outlive this.
+  std::unique_ptr<rocksdb::Iterator> iterate(Family which, const rocksdb::Snapshot* snapshot = nullptr);
+
+  // Calls `take` for each key with the prefix, ascending, until it answers false. `take` may return an Error.
+  Status scan(Family which, std::string_view prefix, const rocksdb::Snapshot* snapshot,
+              const std::function<Result<bool>(std::string_view key, std::string_view value)>& take);
+
+  // Lets go of iterators that were kept for reuse: they hold files that compaction has replaced.
+  void drop_idle_iterators();
+
+  void close();
+
+ private:
+  class Lease;
+  Rocks() = default;
+
+  bool scratch_ = false;
+  std::array<rocksdb::Options, kFamilyCount> options_;
+  std::shared_ptr<rocksdb::Cache> block_cache_;
+  Horizons horizons_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> handles_{};
+
+  // Iterators over `calls` that rest, by tier.
+  std::mutex idle_mutex_;
+  std::array<std::vector<std::unique_ptr<rocksdb::Iterator>>, 2> idle_;
+};
+
+}  // namespace earshot::store

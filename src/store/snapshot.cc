@@ -1,0 +1,119 @@
+#include "store/snapshot.h"
+
+namespace earshot::store {
+
+Status Snapshot::each_company(Family family, const std::function<Status(CompanyId)>& take) const {
+  const auto rows = rocks_.iterate(family, snapshot_);
+  for (rows->SeekToFirst(); rows->Valid();) {
+    ByteReader reader(view(rows->key()));
+    const CompanyId company{reader.fixed64()};
+    if (!reader.ok()) return corrupt("a key");
+    TRY(take(company));
+    if (company.value == kAnyRevision) break;
+    rows->Seek(encode_company_prefix({company.value + 1}));
+  }
+  if (!rows->status().ok()) return from_rocksdb(rows->status(), "listing companies");
+  return {};
+}
+
+Result<Removals> Snapshot::removals(CompanyId company) const {
+  Removals removals;
+  TRY(rocks_.scan(Family::meta, encode_company_key(kSweepTag, company), snapshot_,
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto sweep = decode_sweep_key(key);
+                    const auto stamp = decode_stamp_value(value);
+                    if (!sweep || !stamp) return corrupt("meta");
+                    const Removal removal{.newest = *stamp, .before = {}, .swept_to = 0};
+                    switch (sweep->kind) {
+                      case SweepKind::company: removals.company = removal; break;
+                      case SweepKind::user: removals.users[{sweep->id}] = removal; break;
+                      case SweepKind::call: removals.calls[{sweep->id}] = removal; break;
+                    }
+                    return true;
+                  }));
+  return removals;
+}
+
+Status Snapshot::scan_things(
+    CompanyId company, const Removals& removals,
+    const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const {
+  DirectoryKey last;
+  bool first = true;
+  return scan_directory(company, [&](const DirectoryKey& key, const DirectoryValue& value) -> Status {
+    // Versions come newest first: the first of each thing counts.
+    if (!first && key.kind == last.kind && key.id == last.id) return {};
+    first = false;
+    last = key;
+    if (!value.body || removals.company.kills({key.revision, value.n}, kAnyRevision)) return {};
+    return take(key, *value.body);
+  });
+}
+
+Status Snapshot::scan_directory(
+    CompanyId company, const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const {
+  return rocks_.scan(Family::directory, encode_company_prefix(company), snapshot_,
+                     [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+                       const auto key = decode_directory_key(key_bytes);
+                       const auto value = decode_directory_value(value_bytes);
+                       if (!key || !value) return corrupt("directory");
+                       TRY(take(*key, *value));
+                       return true;
+                     });
+}
+
+Status Snapshot::scan_calls(
+    CompanyId company, const std::function<Status(const CallRowKey&, std::string_view value)>& take) const {
+  return rocks_.scan(Family::calls, encode_company_prefix(company), snapshot_,
+                     [&](std::string_view key_bytes, std::string_view value) -> Result<bool> {
+                       const auto key = decode_call_row_key(key_bytes);
+                       if (!key) return corrupt("calls");
+                       TRY(take(*key, value));
+                       return true;
+                     });
+}
+
+Status Snapshot::scan_by_user(
+    CompanyId company, const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const {
+  return rocks_.scan(Family::by_user, encode_company_prefix(company), snapshot_,
+                     [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+                       const auto key = decode_user_call_key(key_bytes);
+                       const auto value = decode_user_call_value(value_bytes);
+                       if (!key || !value) return corrupt("by_user");
+                       TRY(take(*key, *value));
+                       return true;
+                     });
+}
+
+Status Snapshot::scan_changes(CompanyId company,
+                              const std::function<Status(const ChangeKey&, std::string_view key,
+                                                         std::string_view value)>& take) const {
+  return rocks_.scan(Family::changes, encode_company_prefix(company), snapshot_,
+                     [&](std::string_view key_bytes, std::string_view value) -> Result<bool> {
+                       const auto key = decode_change_key(key_bytes);
+                       if (!key) return corrupt("changes");
+                       TRY(take(*key, key_bytes, value));
+                       return true;
+                     });
+}
+
+Status Snapshot::scan_keys(const std::function<Status(KeyRow)>& take) const {
+  return rocks_.scan(Family::keys, "", snapshot_,
+                     [&](std::string_view access_key, std::string_view value) -> Result<bool> {
+                       auto row = decode_key_row(access_key, value);
+                       if (!row) return corrupt("keys");
+                       TRY(take(std::move(*row)));
+                       return true;
+                     });
+}
+
+Result<std::optional<std::string>> Snapshot::get(Family family, std::string_view key) const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot_;
+  std::string value;
+  const rocksdb::Status status = rocks_.db().Get(options, rocks_.family(family), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return from_rocksdb(status, "reading");
+  return std::optional<std::string>(std::move(value));
+}
+
+}  // namespace earshot::store

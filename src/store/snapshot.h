@@ -1,0 +1,55 @@
+// The embedded store as it is at one moment, to be walked whole: by dump and verify.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "base/result.h"
+#include "store/change_record.h"
+#include "store/codec.h"
+#include "store/company_state.h"
+#include "store/rocks.h"
+
+namespace earshot::store {
+
+// For asking whether a removal holds at all.
+inline constexpr core::Revision kAnyRevision = ~core::Revision{0};
+
+class Snapshot {
+ public:
+  // `rocks` must outlive it. While it lives, nothing that it sees is given back to the disk.
+  explicit Snapshot(Rocks& rocks) : rocks_(rocks), snapshot_(rocks.db().GetSnapshot()) {}
+  ~Snapshot() { rocks_.db().ReleaseSnapshot(snapshot_); }
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  // Every company that has a row in the family, ascending. Not for keys or meta.
+  Status each_company(Family family, const std::function<Status(CompanyId)>& take) const;
+
+  // The removals that await their sweep.
+  Result<Removals> removals(CompanyId company) const;
+
+  // The things of a company that are there, by kind and id.
+  Status scan_things(CompanyId company, const Removals& removals,
+                     const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const;
+
+  // All rows as they stand, markers and dead ones too.
+  Status scan_directory(CompanyId company,
+                        const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const;
+  Status scan_calls(CompanyId company,
+                    const std::function<Status(const CallRowKey&, std::string_view value)>& take) const;
+  Status scan_by_user(CompanyId company,
+                      const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const;
+  Status scan_changes(CompanyId company, const std::function<Status(const ChangeKey&, std::string_view key,
+                                                                    std::string_view value)>& take) const;
+  Status scan_keys(const std::function<Status(KeyRow)>& take) const;
+
+  Result<std::optional<std::string>> get(Family family, std::string_view key) const;
+
+ private:
+  Rocks& rocks_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
+}  // namespace earshot::store

@@ -1,0 +1,632 @@
+#include "store/transaction.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "store/snapshot.h"
+
+namespace earshot::store {
+
+namespace {
+
+template <class Thing>
+Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing) {
+  if (!thing) return corrupt("directory");
+  directory.put(*thing);
+  return {};
+}
+
+Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
+  switch (key.kind) {
+    case ThingKind::company: people.company_exists = true; return {};
+    case ThingKind::workspace: return put_decoded(people.directory, decode_workspace(key.id, body));
+    case ThingKind::profile: return put_decoded(people.directory, decode_profile(key.id, body));
+    case ThingKind::user: return put_decoded(people.directory, decode_user(key.id, body));
+    case ThingKind::key: break;
+  }
+  return corrupt("directory");
+}
+
+}  // namespace
+
+CompanyState* Companies::find(CompanyId company) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = states_.find(company);
+  return found == states_.end() ? nullptr : found->second.get();
+}
+
+Result<CompanyState*> Companies::meet(CompanyId company) {
+  if (CompanyState* known = find(company)) return known;
+  // Under the lock, so that nobody commits to a company between the reading of its head and its being known.
+  const std::unique_lock lock(mutex_);
+  std::unique_ptr<CompanyState>& state = states_[company];
+  if (state) return state.get();
+  auto met = std::make_unique<CompanyState>(company);
+
+  const auto changes = rocks_.iterate(Family::changes);
+  changes->SeekForPrev(encode_key(ChangeKey{company, ~std::uint64_t{0}, ~std::uint32_t{0}}));
+  if (!changes->status().ok()) return from_rocksdb(changes->status(), "reading a company's head");
+  if (changes->Valid()) {
+    const auto key = decode_change_key(view(changes->key()));
+    if (!key) return corrupt("changes");
+    if (key->company == company) {
+      const auto head = decode_change_head(view(changes->value()));
+      if (!head) return corrupt("changes");
+      met->head = {key->revision, head->directory_revision, head->time,
+                   hash_change(view(changes->key()), view(changes->value()))};
+    }
+  }
+  met->set_removals(std::make_shared<Removals>(TRY(Snapshot(rocks_).removals(company))));
+  met->published.store(met->head.revision, std::memory_order_release);
+  state = std::move(met);
+  return state.get();
+}
+
+void Companies::forget_people(std::uint64_t bytes_max) {
+  const std::unique_lock lock(mutex_);
+  std::uint64_t bytes = 0;
+  for (const auto& [id, state] : states_) {
+    if (state->people) bytes += state->people->directory.memory_bytes();
+  }
+  if (bytes <= bytes_max) return;
+  for (const auto& [id, state] : states_) state->people.reset();
+}
+
+Transaction::Transaction(const Ground& ground, Time now, std::size_t spill_bytes)
+    : ground_(ground), now_(now), spill_bytes_(spill_bytes) {}
+
+Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
+  std::unique_ptr<WorkingCompany>& working = companies_[id];
+  if (!working) {
+    CompanyState* state = TRY(ground_.companies.meet(id));
+    working = std::make_unique<WorkingCompany>();
+    working->state = state;
+    working->head = state->head;
+    working->people = state->people;
+    working->removals = state->removals();
+  }
+  if (in_records_ && !working->is_open) open_revision(*working, Operation::records, records_origin_);
+  return working.get();
+}
+
+Result<const People*> Transaction::people(WorkingCompany& working) {
+  if (working.people) return working.people.get();
+  auto loaded = std::make_shared<People>();
+  const Removals none;
+  TRY(Snapshot(ground_.rocks)
+          .scan_things(working.state->id, working.removals ? *working.removals : none,
+                       [&](const DirectoryKey& key, std::string_view body) {
+                         return put_in_people(*loaded, key, body);
+                       }));
+  working.people = std::move(loaded);
+  return working.people.get();
+}
+
+Result<core::Directory*> Transaction::change_directory(WorkingCompany& working) {
+  TRY(people(working));
+  if (!working.changed_people) {
+    working.changed_people = std::make_shared<People>(*working.people);
+    working.people = working.changed_people;
+  }
+  return &working.changed_people->directory;
+}
+
+Removals& Transaction::change_removals(WorkingCompany& working) {
+  if (!working.changed_removals) {
+    working.changed_removals =
+        working.removals ? std::make_shared<Removals>(*working.removals) : std::make_shared<Removals>();
+    working.removals = working.changed_removals;
+  }
+  return *working.changed_removals;
+}
+
+Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId call) {
+  const CallRef ref{company, call};
+  const auto found = entries_.find(ref);
+  if (found != entries_.end()) return &found->second;
+  core::EntryPtr before;
+  if (scratch_) {
+    before = *TRY(scratch_->read_entry(ref, Rocks::Tier::disk, &ground_.rocks));
+  } else {
+    before = ground_.cache.find_newest(ref);
+    if (!before) before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
+  }
+  return &entries_.emplace(ref, WorkingEntry{std::move(before), nullptr}).first->second;
+}
+
+core::CallEntry& Transaction::change_entry(WorkingEntry& working) {
+  if (!working.changed) working.changed = std::make_shared<core::CallEntry>(*working.before);
+  return *working.changed;
+}
+
+core::EntryPtr Transaction::visible(const WorkingCompany& company, const WorkingEntry& entry,
+                                    CallId call) const {
+  const core::EntryPtr now = entry.now();
+  if (!company.removals || company.removals->empty()) return now;
+  // Removals of this transaction's own revisions count too.
+  return without_dead(now, call, *company.removals, company.head.revision + 1);
+}
+
+Result<std::vector<core::EntryPtr>> Transaction::load_entries(WorkingCompany& working,
+                                                              const GrantCommand& command) {
+  std::vector<core::EntryPtr> entries;
+  entries.reserve(command.calls.size());
+  for (const core::CallUsers& wanted : command.calls) {
+    const WorkingEntry* loaded = TRY(entry(command.company, wanted.call));
+    entries.push_back(visible(working, *loaded, wanted.call));
+  }
+  return entries;
+}
+
+Result<Outcome> Transaction::run(const GrantCommand& command) {
+  ASSERT(!in_records_);
+  WorkingCompany& working = *TRY(company(command.company));
+  const std::vector<core::EntryPtr> entries = TRY(load_entries(working, command));
+  Outcome outcome;
+  if (command.operation == Operation::give) {
+    const People* loaded = TRY(people(working));
+    outcome.decision = core::decide_give(command.calls, entries, loaded->directory, now_);
+  } else {
+    outcome.decision = core::decide_remove(command.calls, entries, now_);
+  }
+  const auto* changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
+  if (changes && !changes->empty()) {
+    open_revision(working, command.operation, command.origin);
+    for (const core::GrantChange& change : *changes) {
+      const Status written = write_grant(working, command.calls[change.call_index].call, change.user,
+                                         change.before, change.after);
+      ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
+    }
+    const Status closed = close_revision(working);
+    ASSERT(closed);
+  }
+  outcome.revision = working.head.revision;
+  return outcome;
+}
+
+void Transaction::begin_records(const Origin& origin) {
+  in_records_ = true;
+  records_origin_ = origin;
+}
+
+Status Transaction::end_records() {
+  in_records_ = false;
+  for (auto& [id, working] : companies_) {
+    if (working->is_open) TRY(close_revision(*working));
+  }
+  return {};
+}
+
+void Transaction::open_revision(WorkingCompany& working, Operation operation, const Origin& origin) {
+  ASSERT(!working.is_open);
+  working.is_open = true;
+  working.operation = operation;
+  working.origin = origin;
+  working.next_n = 0;
+  working.part_first_n = 0;
+}
+
+Status Transaction::close_revision(WorkingCompany& working) {
+  working.is_open = false;
+  if (working.next_n == 0) return {};  // nothing changed: no revision
+  TRY(write_part(working, true));
+  ++working.head.revision;
+  return {};
+}
+
+Status Transaction::write_part(WorkingCompany& working, bool last) {
+  // A time that never goes back, so that "as of a time" has one meaning even when the clock jumps.
+  working.head.time = std::max(working.head.time, now_);
+  const ChangeHead head{.previous_hash = working.head.hash,
+                        .last_part = last,
+                        .time = working.head.time,
+                        .directory_revision = working.head.directory_revision,
+                        .operation = working.operation,
+                        .origin = working.origin};
+  const std::string key = encode_key(
+      ChangeKey{working.state->id, working.head.revision + 1, working.part_first_n});
+  const std::string value = working.writer.finish(head);
+  working.head.hash = hash_change(key, value);
+  working.part_first_n = working.next_n;
+  write_row(Family::changes, key, value);
+  return {};
+}
+
+template <class ChangeType>
+Result<core::Stamp> Transaction::record(WorkingCompany& working, const ChangeType& change) {
+  ASSERT(working.is_open);
+  if (working.next_n == UINT32_MAX) return invalid_argument("more changes than one revision can number");
+  // Before, not after: the last part of a revision is never empty.
+  if (working.writer.bytes() >= kPartBytesMax) TRY(write_part(working, false));
+  working.writer.add(change);
+  ++changes_;
+  const core::Stamp stamp{working.head.revision + 1, working.next_n++};
+  if constexpr (std::is_same_v<ChangeType, ThingChanged> || std::is_same_v<ChangeType, KeyChanged>) {
+    working.head.directory_revision = stamp.revision;
+  }
+  return stamp;
+}
+
+Status Transaction::write_grant(WorkingCompany& working, CallId call, UserId user,
+                                std::optional<core::Grant> before, std::optional<core::Grant> after) {
+  const CompanyId company = working.state->id;
+  WorkingEntry& loaded = *TRY(entry(company, call));
+  core::CallEntry& changed = change_entry(loaded);
+  const core::GrantRow* row = changed.find_grant(user);
+  if (row && !before) {
+    // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
+    TRY(record(working, GrantChanged{call, changed.newest, user, changed.grant_of(*row), std::nullopt}));
+  }
+  const GrantChanged change{call, changed.newest, user, std::move(before), std::move(after)};
+  const core::Stamp stamp = TRY(record(working, change));
+  const UserCallValue was{.grant = changed.find_grant(user) != nullptr,
+                          .share = changed.find_share(user) != nullptr,
+                          .removed = {}};
+  if (change.after) {
+    changed.put_grant(user, *change.after, stamp);
+  } else {
+    changed.remove_grant(user, stamp);
+  }
+  write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, user}),
+            encode_value(GrantRowValue{stamp, change.after}));
+  return write_by_user(company, user, call, changed, was, stamp);
+}
+
+Status Transaction::write_share(WorkingCompany& working, CallId call, UserId user, bool before, bool after) {
+  const CompanyId company = working.state->id;
+  WorkingEntry& loaded = *TRY(entry(company, call));
+  core::CallEntry& changed = change_entry(loaded);
+  if (!before && changed.find_share(user)) {  // dead, as in write_grant
+    TRY(record(working, ShareChanged{call, changed.newest, user, true, false}));
+  }
+  const core::Stamp stamp = TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
+  const UserCallValue was{.grant = changed.find_grant(user) != nullptr,
+                          .share = changed.find_share(user) != nullptr,
+                          .removed = {}};
+  if (after) {
+    changed.put_share(user, stamp);
+  } else {
+    changed.remove_share(user, stamp);
+  }
+  write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::share, user}),
+            encode_value(ShareRowValue{stamp, after}));
+  return write_by_user(company, user, call, changed, was, stamp);
+}
+
+Status Transaction::write_by_user(CompanyId company, UserId user, CallId call, const core::CallEntry& entry,
+                                  UserCallValue before, core::Stamp stamp) {
+  const UserCallValue after{.grant = entry.find_grant(user) != nullptr,
+                            .share = entry.find_share(user) != nullptr,
+                            .removed = stamp};
+  if (after.grant == before.grant && after.share == before.share) return {};
+  write_row(Family::by_user, encode_key(UserCallKey{company, user, call}), encode_value(after));
+  return {};
+}
+
+Status Transaction::write_call(WorkingCompany& working, CallId call, std::optional<core::Call> before,
+                               std::optional<core::Call> after) {
+  const CompanyId company = working.state->id;
+  WorkingEntry& loaded = *TRY(entry(company, call));
+  core::CallEntry& changed = change_entry(loaded);
+  if (!before && changed.call) {  // dead, as in write_grant
+    std::optional<core::Call> dead = TRY(find_call(company, call));
+    TRY(record(working, CallChanged{call, changed.newest, std::move(dead), std::nullopt}));
+  }
+  const core::Stamp stamp =
+      TRY(record(working, CallChanged{call, changed.newest, std::move(before), after}));
+  changed.call.reset();
+  if (after) changed.call = core::facts_of(*after);
+  changed.call_stamp = stamp;
+  changed.newest = stamp;
+  write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::call, {}}),
+            encode_value(CallRow{stamp, after}));
+  calls_[{company, call}] = std::move(after);
+  return {};
+}
+
+Status Transaction::write_thing(WorkingCompany& working, ThingKind kind, std::uint64_t id,
+                                std::optional<std::string> body) {
+  const core::Stamp stamp = TRY(record(working, ThingChanged{kind, id, body}));
+  const CompanyId company = working.state->id;
+  write_row(Family::directory, encode_key(DirectoryKey{company, kind, id, stamp.revision}),
+            encode_value(DirectoryValue{stamp.n, body}));
+  things_[encode_thing_prefix(company, kind, id)] = std::move(body);
+  return {};
+}
+
+Status Transaction::write_key(WorkingCompany& working, std::string_view access_key,
+                              std::optional<core::Key> key) {
+  const core::Stamp stamp = TRY(record(working, KeyChanged{std::string(access_key), key}));
+  const KeyRow row{working.state->id, stamp, std::move(key)};
+  write_row(Family::keys, access_key, encode_value(row));
+  keys_[std::string(access_key)] = row;
+  return {};
+}
+
+Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id, core::Stamp stamp) {
+  Removals& removals = change_removals(working);
+  Removal& removal = kind == SweepKind::company ? removals.company
+                     : kind == SweepKind::user  ? removals.users[{id}]
+                                                : removals.calls[{id}];
+  removal = {.newest = stamp, .before = removal.newest, .swept_to = 0};
+  working.removals_grew = true;
+  write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}), encode_stamp_value(stamp));
+  return {};
+}
+
+Result<bool> Transaction::has_company(CompanyId id) {
+  // A company that is only asked for opens no revision of its own: close_revision() leaves none behind.
+  WorkingCompany& working = *TRY(company(id));
+  return TRY(people(working))->company_exists;
+}
+
+Result<bool> Transaction::has_user(CompanyId id, UserId user) {
+  WorkingCompany& working = *TRY(company(id));
+  return TRY(people(working))->directory.find_user(user) != nullptr;
+}
+
+Result<bool> Transaction::has_call(CompanyId id, CallId call) {
+  WorkingCompany& working = *TRY(company(id));
+  const WorkingEntry* loaded = TRY(entry(id, call));
+  return visible(working, *loaded, call)->call.has_value();
+}
+
+Result<std::optional<std::pair<CompanyId, core::Key>>> Transaction::find_key(std::string_view access_key) {
+  std::optional<std::pair<CompanyId, core::Key>> out;
+  const auto changed = keys_.find(std::string(access_key));
+  if (changed != keys_.end()) {
+    if (changed->second.key) out.emplace(changed->second.company, *changed->second.key);
+  } else if (const KeyPtr known = ground_.keys.find(access_key)) {
+    out.emplace(known->company, known->key);
+  }
+  return out;
+}
+
+Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& working, ThingKind kind,
+                                                                std::uint64_t id) {
+  const std::string prefix = encode_thing_prefix(working.state->id, kind, id);
+  const auto changed = things_.find(prefix);
+  if (changed != things_.end()) return changed->second;
+  const core::Stamp removed = working.removals ? working.removals->company.newest : core::Stamp{};
+  for (Rocks* layer : {scratch_.get(), &ground_.rocks}) {
+    if (!layer) continue;
+    bool found = false;
+    std::optional<std::string> body;
+    TRY(layer->scan(Family::directory, prefix, nullptr,
+                    [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+                      const auto key = decode_directory_key(key_bytes);
+                      auto value = decode_directory_value(value_bytes);
+                      if (!key || !value) return corrupt("directory");
+                      found = true;
+                      if (core::Stamp{key->revision, value->n} > removed) body = std::move(value->body);
+                      return false;
+                    }));
+    if (found) return body;
+  }
+  return std::optional<std::string>();
+}
+
+template <class Thing>
+Status Transaction::put_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id, const Thing& thing) {
+  WorkingCompany& working = *TRY(company(id));
+  std::string body;
+  append_body(body, thing);
+  const auto stored = TRY(find_thing_body(working, kind, thing_id));
+  if (stored == body) return {};
+  core::Directory* directory = TRY(change_directory(working));
+  if constexpr (std::is_same_v<Thing, core::Company>) {
+    working.changed_people->company_exists = true;
+  } else {
+    directory->put(thing);
+  }
+  TRY(write_thing(working, kind, thing_id, std::move(body)));
+  return spill_if_large();
+}
+
+Status Transaction::put(const core::Company& company) {
+  return put_thing(company.id, ThingKind::company, company.id.value, company);
+}
+Status Transaction::put(CompanyId company, const core::Workspace& workspace) {
+  return put_thing(company, ThingKind::workspace, workspace.id.value, workspace);
+}
+Status Transaction::put(CompanyId company, const core::Profile& profile) {
+  return put_thing(company, ThingKind::profile, profile.id.value, profile);
+}
+Status Transaction::put(CompanyId company, const core::User& user) {
+  return put_thing(company, ThingKind::user, user.id.value, user);
+}
+
+Status Transaction::put(CompanyId id, const core::Key& key) {
+  WorkingCompany& working = *TRY(company(id));
+  const auto known = TRY(find_key(key.access_key));
+  if (known && known->first == id && known->second == key) return {};
+  ASSERT(!known || known->first == id);
+  TRY(write_key(working, key.access_key, key));
+  return spill_if_large();
+}
+
+Result<std::optional<core::Call>> Transaction::find_call(CompanyId company, CallId call) {
+  const auto changed = calls_.find({company, call});
+  if (changed != calls_.end()) return changed->second;
+  const std::string key = encode_key(CallRowKey{company, call, RowKind::call, {}});
+  for (Rocks* layer : {scratch_.get(), &ground_.rocks}) {
+    if (!layer) continue;
+    const auto value = TRY(layer->get(Family::calls, key));
+    if (!value) continue;
+    auto row = decode_call_row(*value);
+    if (!row) return corrupt("calls");
+    if (row->call) row->call->id = call;
+    return std::move(row->call);
+  }
+  return std::optional<core::Call>();
+}
+
+Status Transaction::put(CompanyId id, const core::Call& call) {
+  WorkingCompany& working = *TRY(company(id));
+  std::optional<core::Call> before;
+  if (TRY(has_call(id, call.id))) before = TRY(find_call(id, call.id));
+  if (before == call) return {};
+  TRY(write_call(working, call.id, std::move(before), call));
+  return spill_if_large();
+}
+
+Status Transaction::put_share(CompanyId id, CallId call, UserId user) {
+  WorkingCompany& working = *TRY(company(id));
+  const WorkingEntry* loaded = TRY(entry(id, call));
+  if (visible(working, *loaded, call)->find_share(user)) return {};
+  TRY(write_share(working, call, user, false, true));
+  return spill_if_large();
+}
+
+Status Transaction::put_grant(CompanyId id, CallId call, UserId user, const core::Grant& grant) {
+  WorkingCompany& working = *TRY(company(id));
+  const WorkingEntry* loaded = TRY(entry(id, call));
+  const core::EntryPtr seen = visible(working, *loaded, call);
+  std::optional<core::Grant> before;
+  if (const core::GrantRow* row = seen->find_grant(user)) before = seen->grant_of(*row);
+  if (before == grant) return {};
+  TRY(write_grant(working, call, user, std::move(before), grant));
+  return spill_if_large();
+}
+
+Status Transaction::remove_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id, bool is_there) {
+  if (!is_there) return {};
+  WorkingCompany& working = *TRY(company(id));
+  TRY(write_thing(working, kind, thing_id, std::nullopt));
+  return spill_if_large();
+}
+
+Status Transaction::remove_company(CompanyId id) {
+  WorkingCompany& working = *TRY(company(id));
+  if (!TRY(people(working))->company_exists) return {};
+  std::vector<std::string> access_keys;
+  for (const KeyPtr& key : ground_.keys.list(id)) {
+    if (!keys_.contains(key->key.access_key)) access_keys.push_back(key->key.access_key);
+  }
+  for (const auto& [access_key, row] : keys_) {
+    if (row.company == id && row.key) access_keys.push_back(access_key);
+  }
+  std::sort(access_keys.begin(), access_keys.end());
+  for (const std::string& access_key : access_keys) TRY(write_key(working, access_key, std::nullopt));
+
+  TRY(write_thing(working, ThingKind::company, id.value, std::nullopt));
+  const core::Stamp stamp{working.head.revision + 1, working.next_n - 1};
+  TRY(change_directory(working));
+  *working.changed_people = People{};
+  TRY(await_sweep(working, SweepKind::company, id.value, stamp));
+  // The bodies written before by this transaction are dead now.
+  const std::string prefix = encode_company_prefix(id);
+  for (auto& [thing, body] : things_) {
+    if (thing.starts_with(prefix)) body.reset();
+  }
+  return spill_if_large();
+}
+
+Status Transaction::remove_key(CompanyId id, std::string_view access_key) {
+  WorkingCompany& working = *TRY(company(id));
+  const auto known = TRY(find_key(access_key));
+  if (!known || known->first != id) return {};
+  TRY(write_key(working, access_key, std::nullopt));
+  return spill_if_large();
+}
+
+Status Transaction::remove_workspace(CompanyId id, WorkspaceId workspace) {
+  WorkingCompany& working = *TRY(company(id));
+  const bool is_there = TRY(people(working))->directory.has_workspace(workspace);
+  if (is_there) TRY(change_directory(working))->remove(workspace);
+  return remove_thing(id, ThingKind::workspace, workspace.value, is_there);
+}
+
+Status Transaction::remove_profile(CompanyId id, ProfileId profile) {
+  WorkingCompany& working = *TRY(company(id));
+  const bool is_there = TRY(people(working))->directory.find_profile(profile) != nullptr;
+  if (is_there) TRY(change_directory(working))->remove(profile);
+  return remove_thing(id, ThingKind::profile, profile.value, is_there);
+}
+
+Status Transaction::remove_user(CompanyId id, UserId user) {
+  WorkingCompany& working = *TRY(company(id));
+  if (!TRY(people(working))->directory.find_user(user)) return {};
+  TRY(change_directory(working))->remove(user);
+  TRY(write_thing(working, ThingKind::user, user.value, std::nullopt));
+  const core::Stamp stamp{working.head.revision + 1, working.next_n - 1};
+  TRY(await_sweep(working, SweepKind::user, user.value, stamp));
+  return spill_if_large();
+}
+
+Status Transaction::remove_call(CompanyId id, CallId call) {
+  WorkingCompany& working = *TRY(company(id));
+  if (!TRY(has_call(id, call))) return {};
+  std::optional<core::Call> before = TRY(find_call(id, call));
+  TRY(write_call(working, call, std::move(before), std::nullopt));
+  const WorkingEntry& loaded = *TRY(entry(id, call));
+  if (!loaded.now()->shares.empty() || !loaded.now()->grants.empty()) {
+    TRY(await_sweep(working, SweepKind::call, call.value, loaded.now()->call_stamp));
+  }
+  return spill_if_large();
+}
+
+Status Transaction::remove_share(CompanyId id, CallId call, UserId user) {
+  WorkingCompany& working = *TRY(company(id));
+  const WorkingEntry* loaded = TRY(entry(id, call));
+  if (!visible(working, *loaded, call)->find_share(user)) return {};
+  TRY(write_share(working, call, user, true, false));
+  return spill_if_large();
+}
+
+Status Transaction::remove_grant(CompanyId id, CallId call, UserId user) {
+  WorkingCompany& working = *TRY(company(id));
+  const WorkingEntry* loaded = TRY(entry(id, call));
+  const core::EntryPtr seen = visible(working, *loaded, call);
+  const core::GrantRow* row = seen->find_grant(user);
+  if (!row) return {};
+  TRY(write_grant(working, call, user, seen->grant_of(*row), std::nullopt));
+  return spill_if_large();
+}
+
+void Transaction::write_row(Family family, std::string_view key, std::string_view value) {
+  const rocksdb::Status put = batch_.Put(ground_.rocks.family(family), slice(key), slice(value));
+  ASSERT(put.ok());
+}
+
+std::vector<CompanyId> Transaction::companies_to_sweep() const {
+  std::vector<CompanyId> companies;
+  for (const auto& [id, working] : companies_) {
+    if (working->removals_grew) companies.push_back(id);
+  }
+  return companies;
+}
+
+Status Transaction::commit() {
+  if (scratch_) return ingest_scratch();
+  const rocksdb::Status written = ground_.rocks.write(batch_, true);
+  if (!written.ok()) return from_rocksdb(written, "committing");
+  return {};
+}
+
+void Transaction::publish() {
+  // The order is the promise: entries, keys and new removals before the revision that readers go by; removals that
+  // were swept only after it.
+  if (scratch_) {
+    ground_.cache.clear();
+  } else {
+    for (auto& [ref, working] : entries_) {
+      if (working.changed) ground_.cache.update(ref, working.before, working.changed);
+    }
+  }
+  for (const auto& [access_key, row] : keys_) {
+    ground_.keys.remove(access_key);
+    if (row.key) ground_.keys.put(std::make_shared<KeyEntry>(KeyEntry{row.company, *row.key}));
+  }
+  for (auto& [id, working] : companies_) {
+    CompanyState& state = *working->state;
+    const bool shrank = working->changed_removals && !working->removals_grew;
+    if (working->removals_grew) state.set_removals(working->changed_removals);
+    state.head = working->head;
+    state.people = working->people;
+    state.published.store(working->head.revision, std::memory_order_release);
+    if (shrank) state.set_removals(working->changed_removals);
+  }
+}
+
+}  // namespace earshot::store
