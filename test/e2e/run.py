@@ -28,6 +28,10 @@ def parse_arguments():
     parser.add_argument("--lines", type=int, default=300_000, help="size of the big load of `records`")
     parser.add_argument("--only", default="", help="only tests whose promise contains this text")
     arguments = parser.parse_args()
+    # `crash 100` says the same as `crash --kills 100`.
+    for count in [word for word in arguments.suites if word.isdigit()]:
+        arguments.suites.remove(count)
+        arguments.kills = int(count)
     unknown = set(arguments.suites) - set(SUITES + LONG_SUITES)
     if unknown:
         parser.error(f"no suite {', '.join(sorted(unknown))}")

@@ -1,0 +1,266 @@
+"""Many processes give, remove and read the same pairs at once, with a cache too small for them. Each pair must be
+explained by one order of its operations, and a read of several calls must show all of them at one moment."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+
+from harness import Failure, check, check_equal, suite
+from http11 import PATH, Closed, Client, basic, check_ok, access_list
+from linearizability import Operation, check_histories
+from model import ndjson
+from server import Server
+
+tests, test = suite()
+
+KEY = basic("KEY", "secret-of-the-company-for-tests")
+HOT_CALLS = [101, 102, 103, 104]
+HOT_USERS = [1, 2, 3]
+COLD_CALLS = list(range(1000, 3000))
+COUNTED_USERS = list(range(10_000, 16_000))
+FORK = multiprocessing.get_context("fork")
+
+
+def records():
+    yield {"kind": "company", "companyId": "1"}
+    yield {"kind": "key", "accessKey": "KEY", "secret": "secret-of-the-company-for-tests",
+           "scopes": ["api:call-user-access:read", "api:call-user-access:write"]}
+    for user in [*HOT_USERS, *COUNTED_USERS]:
+        yield {"kind": "user", "userId": str(user)}
+    for call in [*HOT_CALLS, *COLD_CALLS]:
+        yield {"kind": "call", "callId": str(call)}
+
+
+def serve(env, cache_bytes):
+    env.command("load", env.write("linear.ndjson", ndjson(records())), "--store", env.path("store"))
+    return Server(env, "--cache-bytes", cache_bytes, "--drain-delay", "0")
+
+
+def run_processes(work, arguments, seconds):
+    """Runs work(*arguments[i], deadline) in a process each; their results. An error in one is an error of all."""
+    deadline = time.monotonic() + seconds
+
+    def run(pipe, given):
+        try:
+            pipe.send(("done", work(*given, deadline)))
+        except BaseException as error:
+            pipe.send(("failed", f"{type(error).__name__}: {error}"))
+
+    started = []
+    for given in arguments:
+        here, there = FORK.Pipe(False)
+        process = FORK.Process(target=run, args=(there, given), daemon=True)
+        process.start()
+        there.close()
+        started.append((process, here))
+    results = []
+    for process, pipe in started:
+        check(pipe.poll(seconds + 30), "a process does not end")
+        outcome, value = pipe.recv()
+        process.join(10)
+        if outcome == "failed":
+            raise Failure(value)
+        results.append(value)
+    return results
+
+
+# --- one pair, one register
+
+def touch_pairs(address, seed, calls, users, deadline):
+    """Gives, removes and reads pairs at random: [(start, end or None, kind, {pair: value})]."""
+    rng = random.Random(seed)
+    log = []
+    try:
+        client = Client(address, KEY, timeout=30)
+    except ConnectionError:
+        return log
+    while time.monotonic() < deadline:
+        roll = rng.random()
+        chosen = rng.sample(calls, rng.randint(1, len(calls)))
+        kind = "read" if roll < 0.4 else "set" if roll < 0.7 else "clear"
+        pairs = {call: rng.sample(users, rng.randint(1, len(users))) for call in chosen[:2]}
+        values = {(call, user): None for call in pairs for user in pairs[call]}
+        start = time.monotonic_ns()
+        try:
+            if kind == "read":
+                found = client.read(chosen)
+            else:
+                (client.give if kind == "set" else client.remove)(pairs)
+            end = time.monotonic_ns()
+            if kind == "read":
+                values = {(call, user): user in found[call] for call in chosen for user in users}
+            log.append((start, end, kind, values))
+            if rng.random() < 0.05:
+                client.read(rng.sample(COLD_CALLS, 50))  # pushes the hot calls out of the cache
+        except (Closed, ConnectionError):
+            if kind != "read" and (not log or log[-1][0] != start):
+                log.append((start, None, kind, values))
+            break
+    client.close()
+    return log
+
+
+def by_pair(logs):
+    """{pair: [Operation]}; logs of [(start, end, kind, {pair: value}, unanswered)]."""
+    histories = defaultdict(list)
+    for log in logs:
+        for start, end, kind, values, unanswered in log:
+            for pair, value in values.items():
+                histories[pair].append(Operation(start, end, kind, value, unanswered))
+    return histories
+
+
+def with_ends(log, gone):
+    """An operation without an answer could take effect until the server was gone."""
+    return [(start, end or gone, kind, values, end is None) for start, end, kind, values in log]
+
+
+@test("each pair's operations have one order that explains every answer", seconds=120)
+def pairs_are_registers(env):
+    server = serve(env, cache_bytes=4096)
+    work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)]
+    logs = run_processes(touch_pairs, work, env.options.seconds)
+    check(all(end for log in logs for _, end, _, _ in log), "requests without an answer")
+    histories = by_pair(with_ends(log, 0) for log in logs)
+    check_histories(histories)
+    operations = sum(map(len, logs))
+    check(operations > 500, "only", operations, "operations")
+    doctored = {pair: turn_one_late_read(history) for pair, history in histories.items()}
+    for pair, history in doctored.items():
+        try:
+            check_histories({pair: history})
+        except Failure:
+            continue
+        check(False, "a turned read of pair", pair, "was not noticed")
+    env.note(f"{operations} requests, {sum(map(len, histories.values()))} operations on pairs")
+
+
+def turn_one_late_read(history):
+    end = max(operation.end for operation in history)
+    return [*history, Operation(end + 1, end + 2, "read", True), Operation(end + 3, end + 4, "read", False)]
+
+
+@test("the same across kills: an answered operation stays, an unanswered one is whole or absent", seconds=120)
+def pairs_survive_kills(env):
+    server = serve(env, cache_bytes=1 << 20)
+    logs = []
+    for _ in range(4):
+        work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(4)]
+        killer = FORK.Process(target=kill_later, args=(server.pid, env.random.uniform(0.3, 1.0)))
+        killer.start()
+        part = run_processes(touch_pairs, work, 1.5)
+        killer.join(10)
+        server.wait_exit(10)
+        gone = time.monotonic_ns()
+        logs += [with_ends(log, gone) for log in part]
+        server = Server(env, "--drain-delay", "0")
+    last = touch_pairs(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS, time.monotonic() + 0.5)
+    logs.append(with_ends(last, 0))
+    check_histories(by_pair(logs))
+    unanswered = sum(row[4] for log in logs for row in log)
+    env.note(f"{sum(map(len, logs))} requests, {unanswered} without an answer")
+
+
+def kill_later(pid, seconds):
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+
+
+# --- several calls, one moment
+
+def write_twins(address, seed, users, deadline):
+    """Gives and takes users on two calls, always both in one request."""
+    rng = random.Random(seed)
+    client = Client(address, KEY, timeout=30)
+    count = 0
+    while time.monotonic() < deadline:
+        chosen = rng.sample(users, rng.randint(1, len(users)))
+        order = [HOT_CALLS[0], HOT_CALLS[1]]
+        rng.shuffle(order)
+        (client.give if rng.random() < 0.5 else client.remove)({call: chosen for call in order})
+        count += 1
+    client.close()
+    return count
+
+
+def read_twins(address, seed, deadline):
+    rng = random.Random(seed)
+    client = Client(address, KEY, timeout=30)
+    seen = set()
+    count = 0
+    while time.monotonic() < deadline:
+        between = rng.sample(COLD_CALLS, rng.choice([0, 0, 1, 20]))
+        found = client.read([HOT_CALLS[0], *between, HOT_CALLS[1]])
+        check_equal(found[HOT_CALLS[0]], found[HOT_CALLS[1]], "twins differ in one read:")
+        seen.add(tuple(found[HOT_CALLS[0]]))
+        count += 1
+    client.close()
+    return count, len(seen)
+
+
+@test("a read of several calls is never torn by a write of several calls", seconds=120)
+def reads_are_not_torn(env):
+    server = serve(env, cache_bytes=4096)
+    address = server.address
+
+    def work(role, seed, deadline):
+        if role == "write":
+            return write_twins(address, seed, HOT_USERS + COUNTED_USERS[:3], deadline)
+        return read_twins(address, seed, deadline)
+
+    roles = ["write", "write", "read", "read", "read"]
+    results = run_processes(work, [(role, env.random.getrandbits(32)) for role in roles], env.options.seconds)
+    reads = sum(result[0] for result in results[2:])
+    check(min(results[:2]) > 50 and reads > 200, "hardly any work", results)
+    check(all(result[1] > 3 for result in results[2:]), "readers saw hardly any change", results)
+    env.note(f"{sum(results[:2])} writes, {reads} reads")
+
+
+# --- a counter spread over calls
+
+def count_up(address, acknowledged, deadline):
+    """Gives user after user, each to the next call in turn; `acknowledged` follows."""
+    client = Client(address, KEY, timeout=30)
+    for number, user in enumerate(COUNTED_USERS):
+        if time.monotonic() > deadline:
+            break
+        check_ok(client.connection.request("PUT", PATH, access_list({HOT_CALLS[number % 4]: [user]}), KEY))
+        acknowledged.value = number + 1
+    client.close()
+    return acknowledged.value
+
+
+def watch_counter(address, seed, acknowledged, deadline):
+    """Each read must be a front of what was given, hold all that was acknowledged before, and never shrink."""
+    rng = random.Random(seed)
+    client = Client(address, KEY, timeout=30)
+    newest = reads = 0
+    while time.monotonic() < deadline:
+        before = acknowledged.value
+        found = client.read(rng.sample(HOT_CALLS, 4))
+        numbers = sorted(user - COUNTED_USERS[0] for users in found.values() for user in users)
+        check_equal(numbers, list(range(len(numbers))), "not a front of what was given:")
+        check(len(numbers) >= max(before, newest), "went back from", newest, "acknowledged", before, "to", len(numbers))
+        newest = len(numbers)
+        reads += 1
+    client.close()
+    return reads
+
+
+@test("a sequence of gives over several calls is seen as fronts that only grow", seconds=120)
+def counts_monotonically(env):
+    server = serve(env, cache_bytes=4096)
+    address = server.address
+    acknowledged = FORK.Value("q", 0)
+
+    def work(role, seed, deadline):
+        if role == "count":
+            return count_up(address, acknowledged, deadline)
+        return watch_counter(address, seed, acknowledged, deadline)
+
+    results = run_processes(work, [("count", 0), *(("watch", n) for n in range(3))], env.options.seconds)
+    check(results[0] > 100 and min(results[1:]) > 20, "hardly any work", results)
+    env.note(f"{results[0]} gives, {sum(results[1:])} reads")
