@@ -9,8 +9,8 @@ import machine
 
 READING = """\
 - *CPU* is the processor time of the whole server process, all threads, for one request or grant. It
-  is the figure to trust: where CPU times requests per second is well below a second, the load, which
-  has one core too, or the disk was the limit.
+  is the figure to trust: where CPU times requests per second is well below a second, the load,
+  which has one core too, or the disk was the limit.
 - *echo* is a raw epoll loop on the same core that answers the same requests with the same bytes.
   *of echo* is the part of it that Earshot reaches: by requests per second, and by CPU.
 - *bare store* is RocksDB alone writing the rows of as many gives as are in flight in one synced

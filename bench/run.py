@@ -388,7 +388,7 @@ def parse_options(arguments):
 
 def main(arguments):
     options = parse_options(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and ends the servers
     rounds = []
     try:
         benches = chosen(options.names)
