@@ -1,0 +1,429 @@
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <thread>
+#include <utility>
+
+#include "auth/scopes.h"
+#include "cli/values.h"
+
+namespace earshot::cli {
+namespace {
+
+constexpr std::string_view kVersion = EARSHOT_VERSION;
+constexpr std::string_view kStoreDefault = "./earshot-data";
+
+constexpr std::string_view kOverview =
+    R"(earshot: individual access to calls, served as PUT, POST and DELETE /v2/calls/users-access
+
+  earshot serve                    serve the store
+  earshot load FILE...             apply records, one JSON object a line
+  earshot dump                     print every record
+  earshot key create|list|revoke   the access keys of companies
+  earshot backup DIR               copy the store, while it is served too
+  earshot verify                   check that the store is sound
+  earshot version                  print the version
+  earshot help, earshot --help     print this; `earshot COMMAND --help` lists the options of one
+
+A command whose --store DIR a server has open is carried out by that server.
+)";
+
+constexpr std::string_view kKeyOverview = R"(earshot key: the access keys of companies
+
+  earshot key create --company ID --scope SCOPE...   make a key; its secret is shown once
+  earshot key list                                   list the keys, without secrets
+  earshot key revoke ACCESSKEY                       end a key, at once
+
+`earshot key create --help` and the like list the options.
+)";
+
+constexpr std::string_view kPrecedence =
+    "Every option is also a variable (--rate-per-day: EARSHOT_RATE_PER_DAY) and a line of the file "
+    "given with --config (rate-per-day=10000). The command line outweighs variables, and these the "
+    "file.";
+
+std::string variable_of(std::string_view option) {
+  std::string name = "EARSHOT_";
+  for (const char c : option.substr(2)) {
+    name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  }
+  return name;
+}
+
+// The options of one command, over CLI11.
+class Parser {
+ public:
+  Parser(const std::string& command, const std::string& description)
+      : app_(description, "earshot " + command) {
+    app_.set_config("--config", "", "read options from this file")->type_name("FILE");
+    app_.footer(std::string(kPrecedence));
+    // Lines for other commands: one file may serve them all.
+    app_.allow_config_extras(CLI::config_extras_mode::ignore);
+  }
+
+  // Only options of this command may stand in the file.
+  void refuse_unknown_in_file() { app_.allow_config_extras(CLI::config_extras_mode::error); }
+
+  CLI::Option* text(const std::string& name, std::string& value, const std::string& help,
+                    const std::string& type) {
+    return app_.add_option(name, value, help)->type_name(type);
+  }
+
+  CLI::Option* texts(const std::string& name, std::vector<std::string>& values,
+                     const std::string& help, const std::string& type) {
+    return app_.add_option(name, values, help)->type_name(type);
+  }
+
+  void flag(const std::string& name, bool& value, const std::string& help) {
+    app_.add_flag(name, value, help);
+  }
+
+  // An option that `read` makes a value of, and `keep` keeps.
+  template <class Read, class Keep>
+  CLI::Option* value(const std::string& name, const std::string& help, const std::string& type,
+                     Read read, Keep keep) {
+    const auto take = [name, read, keep](const std::string& text) {
+      auto result = read(text);
+      if (!result) throw CLI::ValidationError(name, result.error().message);
+      keep(*result);
+    };
+    return app_.add_option_function<std::string>(name, take, help)->type_name(type);
+  }
+
+  template <class Number>
+  void bytes(const std::string& name, Number& number, const std::string& help) {
+    value(name, help, "BYTES", parse_bytes, [&number](std::uint64_t bytes) {
+      number = static_cast<Number>(bytes);
+    })->default_str(std::to_string(number));
+  }
+
+  void duration(const std::string& name, std::chrono::milliseconds& duration,
+                const std::string& help) {
+    value(name, help, "TIME", parse_duration, [&duration](std::chrono::milliseconds parsed) {
+      duration = parsed;
+    })->default_str(std::to_string(duration.count()) + "ms");
+  }
+
+  template <class Number>
+  void count(const std::string& name, Number& number, std::uint64_t min, std::uint64_t max,
+             const std::string& help) {
+    value(
+        name, help, "N",
+        [min, max](const std::string& text) { return parse_count(text, min, max); },
+        [&number](std::uint64_t parsed) { number = static_cast<Number>(parsed); })
+        ->default_str(std::to_string(number));
+  }
+
+  // Nothing where all is well; Text where help was asked for.
+  Result<std::optional<Text>> parse(std::span<const std::string> arguments,
+                                    const Environment& environment) {
+    std::vector<std::string> all = with_environment(arguments, environment);
+    std::ranges::reverse(all);  // as CLI11 wants them
+    try {
+      app_.parse(std::move(all));
+    } catch (const CLI::CallForHelp&) {
+      return std::optional(Text{app_.help()});
+    } catch (const CLI::Error& error) {
+      std::string message = error.what();
+      std::ranges::replace(message, '\n', ' ');
+      return invalid_argument(std::move(message));
+    }
+    return std::optional<Text>();
+  }
+
+ private:
+  // CLI11 would let the file outweigh variables; so they come in as arguments, where none is given.
+  std::vector<std::string> with_environment(std::span<const std::string> arguments,
+                                            const Environment& environment) {
+    std::vector<std::string> all;
+    for (const CLI::Option* option : app_.get_options()) {
+      const std::string name = option->get_name();
+      if (!name.starts_with("--") || name == "--help") continue;
+      const bool is_given = std::ranges::any_of(arguments, [&](const std::string& argument) {
+        return argument == name || argument.starts_with(name + "=");
+      });
+      if (is_given) continue;
+      if (const auto value = environment(variable_of(name))) all.push_back(name + "=" + *value);
+    }
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return all;
+  }
+
+  CLI::App app_;
+};
+
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+Status check_store_place(std::string_view store) {
+  if (store.starts_with("postgresql://") || store.starts_with("postgres://")) {
+    return invalid_argument(
+        "--store: PostgreSQL is not supported by this release; give a directory");
+  }
+  if (store.empty()) return invalid_argument("--store: give a directory");
+  return {};
+}
+
+// What part of the requests that nothing else calls for goes to the log.
+Result<double> parse_log_requests(const std::string& text) {
+  if (text == "refused-and-changed") return 0.0;
+  if (text == "all") return 1.0;
+  char* end = nullptr;
+  const double share = std::strtod(text.c_str(), &end);
+  const bool is_plain = text.find_first_not_of("0123456789.") == std::string::npos;
+  if (text.empty() || !is_plain || *end != '\0' || share > 1) {
+    return invalid_argument("'" + text +
+                            "' is neither refused-and-changed, all, nor a share from 0 to 1");
+  }
+  return share;
+}
+
+void declare_limits(Parser& parser, ServeOptions& options) {
+  http::Limits& limits = options.server.limits;
+  constexpr std::uint64_t kMany = 1'000'000;
+  parser.bytes("--head-bytes-max", limits.head_bytes_max, "longest head of a request; more is 431");
+  parser.bytes("--body-bytes-max", limits.body_bytes_max, "longest body; more is 413");
+  parser.count("--nesting-max", options.api.limits.nesting_max, 4, 1000,
+               "deepest nesting of JSON; more is 400");
+  parser.count("--ids-max", options.api.limits.ids_max, 1, 10 * kMany,
+               "most ids in a request; more is 400");
+  parser.duration("--idle-time", limits.idle_time, "keep a connection that asks nothing so long");
+  parser.duration("--request-time", limits.request_time,
+                  "from a request's first byte to its last; more is 408");
+  parser.duration("--write-time", limits.write_time, "end a connection that takes nothing so long");
+  parser.count("--connections-max", limits.connections_max, 1, kMany,
+               "open connections; more get 503");
+  parser.count("--connections-per-address-max", limits.connections_per_address_max, 1, kMany,
+               "open connections of one client address");
+}
+
+struct ServeTexts {
+  std::string tls_cert, tls_key, admin_listen;
+  bool insecure_plaintext = false;
+  bool expose_admin = false;
+};
+
+void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
+  parser
+      .text("--listen", options.server.listen, "address to serve; port 0 picks a free one",
+            "HOST:PORT")
+      ->capture_default_str();
+  parser.text("--store", options.store.directory, "directory of the store, made if missing", "DIR")
+      ->capture_default_str();
+  parser.texts("--load", options.load, "apply the records of this file first; may come again",
+               "FILE");
+  parser.flag("--demo", options.demo,
+              "put a demo company in place, with a key that everybody knows");
+  parser.text("--tls-cert", texts.tls_cert, "certificate and chain; read again on SIGHUP", "PEM");
+  parser.text("--tls-key", texts.tls_key, "its key", "PEM");
+  parser.flag("--insecure-plaintext", texts.insecure_plaintext,
+              "allow other addresses than loopback without TLS, for behind a proxy that has it");
+  parser.text("--admin-listen", texts.admin_listen,
+              "address of its own for /healthz, /readyz, /metrics and /openapi.json", "HOST:PORT");
+  parser.flag("--expose-admin", texts.expose_admin,
+              "have these on --listen though it is no loopback address");
+  parser.duration("--drain-delay", options.drain_delay,
+                  "after SIGTERM /readyz answers 503 so long before anything else ends");
+  parser.duration("--drain-time", options.drain_time, "then, so long for requests that were begun");
+  parser.count("--rate-per-second", options.rates.per_second, 0, 1'000'000,
+               "requests of a company in a second; 0: no limit");
+  parser.count("--rate-per-day", options.rates.per_day, 0, 1'000'000'000'000,
+               "requests of a company in a day (UTC); 0: no limit");
+  parser.bytes("--cache-bytes", options.store.cache_bytes, "memory for calls and their grants");
+  parser.bytes("--block-cache-bytes", options.store.block_cache_bytes,
+               "memory for blocks of the store's files");
+  parser.bytes("--store-free-bytes-min", options.store.free_bytes_min,
+               "below so much free space writes answer 503");
+  parser.value("--store-retention", "keep the record of changes so long; not given: for ever",
+               "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
+                 options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
+               });
+  parser.count("--threads", options.server.threads, 1, 1024, "threads that serve connections");
+  parser
+      .value("--log-requests", "refused-and-changed, all, or a share (0.01) of the rest", "WHICH",
+             parse_log_requests, [&options](double share) { options.api.log_sample = share; })
+      ->default_str("refused-and-changed");
+  declare_limits(parser, options);
+}
+
+// An address without TLS must be one that nobody else can reach, or be meant.
+Result<HostPort> check_address(const std::string& option, const std::string& address, bool has_tls,
+                               const ServeTexts& texts) {
+  const auto parsed = parse_host_port(address);
+  if (!parsed) return invalid_argument(option + ": " + parsed.error().message);
+  if (!has_tls && !texts.insecure_plaintext && !is_loopback(parsed->host)) {
+    return invalid_argument(option + ": " + address +
+                            " is no loopback address; give --tls-cert and --tls-key, or "
+                            "--insecure-plaintext behind a proxy that has TLS");
+  }
+  return *parsed;
+}
+
+Result<Task> parse_serve(std::span<const std::string> arguments, const Environment& environment) {
+  ServeOptions options;
+  ServeTexts texts;
+  options.store.directory = kStoreDefault;
+  options.server.threads = std::max(1U, std::thread::hardware_concurrency());
+  Parser parser("serve", "Serves the store until SIGTERM.");
+  parser.refuse_unknown_in_file();
+  declare_serve(parser, options, texts);
+  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+
+  TRY(check_store_place(options.store.directory));
+  if (texts.tls_cert.empty() != texts.tls_key.empty()) {
+    return invalid_argument("--tls-cert and --tls-key: give both or neither");
+  }
+  const bool has_tls = !texts.tls_cert.empty();
+  if (has_tls) options.server.tls = http::TlsFiles{texts.tls_cert, texts.tls_key};
+  const auto main = TRY(check_address("--listen", options.server.listen, has_tls, texts));
+  if (!texts.admin_listen.empty()) {
+    TRY(check_address("--admin-listen", texts.admin_listen, false, texts));
+    options.server.admin_listen = texts.admin_listen;
+  }
+  options.api.admin_on_main =
+      texts.expose_admin || (texts.admin_listen.empty() && is_loopback(main.host));
+  options.api.body_bytes_max = options.server.limits.body_bytes_max;
+  return Task(std::move(options));
+}
+
+// "api:call-user-access:read": words of letters, digits and dashes, with colons between.
+bool is_scope(std::string_view text) {
+  if (text.empty() || text.size() > 100 || text.front() == ':' || text.back() == ':') return false;
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
+  });
+}
+
+void declare_key_create(Parser& parser, Command& command) {
+  parser
+      .value(
+          "--company", "company of the key", "ID",
+          [](const std::string& text) -> Result<CompanyId> {
+            if (const auto id = parse_id<CompanyId>(text)) return *id;
+            return invalid_argument("'" + text + "' is no id");
+          },
+          [&command](CompanyId id) { command.company = id; })
+      ->required();
+  std::string known;
+  for (const auto scope : auth::kKnownScopes) known += "\n" + std::string(scope);
+  parser.texts("--scope", command.scopes, "what the key may do; may come again:" + known, "SCOPE")
+      ->required()
+      ->check([](const std::string& scope) {
+        return is_scope(scope) ? std::string() : "'" + scope + "' is no scope";
+      });
+  parser.value(
+      "--expires", "when the key ends, such as 2027-01-01T00:00:00Z; not given: never", "TIME",
+      [](const std::string& text) -> Result<Time> {
+        const auto time = parse_time(text);
+        if (!time)
+          return invalid_argument("'" + text + "' is no time, such as 2027-01-01T00:00:00Z");
+        if (*time <= wall_now()) return invalid_argument(text + " is past");
+        return *time;
+      },
+      [&command](Time time) { command.expires_at = time; });
+  parser.flag("--json", command.as_json, "print JSON");
+}
+
+std::string description_of(Verb verb) {
+  switch (verb) {
+    case Verb::load:
+      return "Applies records, each file whole or not at all. FILE may be -: standard input.";
+    case Verb::dump:
+      return "Prints every record, sorted, one JSON object a line.";
+    case Verb::key_create:
+      return "Makes an access key. Its secret is shown once and kept only as a hash.";
+    case Verb::key_list:
+      return "Lists access keys, without secrets.";
+    case Verb::key_revoke:
+      return "Ends an access key, at once.";
+    case Verb::backup:
+      return "Copies the store into a directory that must not exist yet; serve opens it.";
+    case Verb::verify:
+      return "Checks that the store is sound. Exit code 1: it is not.";
+  }
+  return "";
+}
+
+Result<Task> parse_store_command(Verb verb, std::span<const std::string> arguments,
+                                 const Environment& environment) {
+  StoreCommands task;
+  task.store = kStoreDefault;
+  Command command;
+  command.verb = verb;
+  std::vector<std::string> files;
+  Parser parser(std::string(name_of(verb)), description_of(verb));
+  parser.text("--store", task.store, "directory of the store", "DIR")->capture_default_str();
+  switch (verb) {
+    case Verb::load:
+      parser.texts("file", files, "records", "FILE")->required();
+      break;
+    case Verb::key_create:
+      declare_key_create(parser, command);
+      break;
+    case Verb::key_revoke:
+      parser.text("access-key", command.access_key, "the key's name", "ACCESSKEY")->required();
+      break;
+    case Verb::backup:
+      parser.text("directory", command.directory, "where to", "DIR")->required();
+      break;
+    case Verb::key_list:
+    case Verb::verify:
+      parser.flag("--json", command.as_json, "print JSON");
+      break;
+    case Verb::dump:
+      break;
+  }
+  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+  TRY(check_store_place(task.store));
+  // The server that may carry it out has another working directory.
+  if (verb == Verb::backup) command.directory = absolute(command.directory);
+  if (verb != Verb::load) {
+    task.commands.push_back(std::move(command));
+  }
+  for (auto& file : files) {
+    command.name = std::move(file);
+    task.commands.push_back(command);
+  }
+  return Task(std::move(task));
+}
+
+Result<Task> parse_key(std::span<const std::string> arguments, const Environment& environment) {
+  const std::string action = arguments.empty() ? "" : arguments.front();
+  if (action == "--help" || action == "-h") return Task(Text{std::string(kKeyOverview)});
+  for (const Verb verb : {Verb::key_create, Verb::key_list, Verb::key_revoke}) {
+    if (name_of(verb) == "key " + action) {
+      return parse_store_command(verb, arguments.subspan(1), environment);
+    }
+  }
+  return invalid_argument("key: say create, list or revoke; see earshot key --help");
+}
+
+}  // namespace
+
+Result<Task> parse_command_line(std::span<const std::string> arguments,
+                                const Environment& environment) {
+  if (arguments.empty()) return invalid_argument("say what to do; see earshot --help");
+  const std::string& word = arguments.front();
+  const auto rest = arguments.subspan(1);
+  if (word == "help" || word == "--help" || word == "-h") return Task(Text{std::string(kOverview)});
+  if (word == "version" || word == "--version") {
+    return Task(Text{"earshot " + std::string(kVersion) + "\n"});
+  }
+  if (word == "serve") return parse_serve(rest, environment);
+  if (word == "key") return parse_key(rest, environment);
+  if (word == "migrate") {
+    return invalid_argument("migrate: PostgreSQL is not supported by this release");
+  }
+  for (const Verb verb : {Verb::load, Verb::dump, Verb::backup, Verb::verify}) {
+    if (word == name_of(verb)) return parse_store_command(verb, rest, environment);
+  }
+  return invalid_argument("no such command: " + word + "; see earshot --help");
+}
+
+}  // namespace earshot::cli
