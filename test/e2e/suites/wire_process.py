@@ -171,7 +171,7 @@ def log_records(server):
 
 @test("every answer's requestId is in the log, once, and no secret ever is")
 def logs_requests(env):
-    server = serve(env)
+    server = serve(env, "--log-requests", "all")
     ids = []
     with server.connect() as connection:
         for method in OPERATIONS:
