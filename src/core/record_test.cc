@@ -330,7 +330,7 @@ TEST(ApplyRecord, AgreesWithTheModelOnRandomRecords) {
   const std::uint64_t seed = test::test_seed();
   std::size_t good = 0;
   std::size_t bad = 0;
-  for (std::uint64_t i = 0; i < 300; ++i) {
+  for (std::uint64_t i = 0; i < 100; ++i) {
     SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed + i));
     test::RandomRecords random(seed + i);
     test::Model model;

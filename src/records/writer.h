@@ -1,0 +1,19 @@
+// Writes records as text: the one form that `dump` has. What it writes, the reader reads back as
+// the same record.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "core/record.h"
+
+namespace earshot::records {
+
+// Appends the record as a line of compact JSON, with its end. Members at their defaults are left
+// out, and companyId where it is the current company: the one of the last company line. Of a key
+// the hash is written, never a secret; of a removal the ids alone. REQUIRES: texts are UTF-8.
+void append_record(std::string& out, const core::Record& record,
+                   std::optional<CompanyId> current_company = std::nullopt);
+
+}  // namespace earshot::records
