@@ -116,7 +116,8 @@ bool parse_request_line(std::string_view line, ParsedHead& head) {
   }
   head.is_version_known = version == "HTTP/1.1" || version == "HTTP/1.0";
   head.version_minor = version[7] - '0';
-  return find_path(head.method, head.target, head.path);
+  // Nobody knows what targets another version has.
+  return !head.is_version_known || find_path(head.method, head.target, head.path);
 }
 
 // White space at the front is obsolete folding, and white space before the colon hides a field from
