@@ -1,0 +1,51 @@
+// Loading and dumping records: from files and pipes into a store, and back. What records mean is
+// core's, how they are written is records'.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "records/reader.h"
+#include "store/store.h"
+
+namespace earshot::service {
+
+// Told every so often, and at the end: how many records were applied of how many.
+using LoadProgress = std::function<void(std::uint64_t applied, std::uint64_t total)>;
+
+struct LoadOptions {
+  // Where input that cannot be read twice is kept meanwhile, in a file without a name; empty:
+  // $TMPDIR or /tmp.
+  std::string spool_directory;
+  LoadProgress progress;
+};
+
+struct LoadResult {
+  store::LoadReport report;
+  records::Warnings warnings;
+};
+
+// Applies everything that can be read from the descriptor, as one durable unit, in bounded memory.
+// All of it is read and checked before the store is asked, since other writes wait while it loads.
+// `name` is for positions; the descriptor stays the caller's. Errors: invalid_argument "NAME:LINE:
+// reason", or the store's; then nothing was applied.
+Result<LoadResult> load_records(store::Store& store, int fd, const std::string& name,
+                                const LoadOptions& options, const store::Origin& origin);
+
+// The same for a file. Errors also: not_found.
+Result<LoadResult> load_file(store::Store& store, const std::string& path,
+                             const LoadOptions& options, const store::Origin& origin);
+
+// Writes every record, sorted, as lines. `write` gets pieces of many lines; its error ends the
+// dump.
+Status dump_records(store::Store& store, const std::function<Status(std::string_view)>& write);
+
+// The same to a descriptor, which stays the caller's.
+Status dump_to_fd(store::Store& store, int fd);
+
+}  // namespace earshot::service
