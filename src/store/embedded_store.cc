@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::size_t kSweepRowsMax = 1000;                      // of one sweep's revision
 constexpr std::chrono::milliseconds kSpaceCheckEvery{200};
-constexpr std::chrono::milliseconds kHouseEvery{10000};
 constexpr std::chrono::seconds kReadPatience{5};                 // for a revision that is being published
 constexpr std::size_t kLogRead = 64;
 
@@ -373,7 +372,7 @@ bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
   const auto has_work = [this] { return stopping_ || !queue_.empty(); };
   lock.unlock();
   const std::chrono::milliseconds patience =
-      sweeping_.empty() ? kHouseEvery : refusal() ? kSpaceCheckEvery : std::chrono::milliseconds(0);
+      sweeping_.empty() ? options_.house_every : refusal() ? kSpaceCheckEvery : std::chrono::milliseconds(0);
   lock.lock();
   queue_more_.wait_for(lock, patience, has_work);
   if (queue_.empty()) return !stopping_;
@@ -533,7 +532,7 @@ void EmbeddedStore::sweep_some() {
 
 void EmbeddedStore::keep_house() {
   const auto now = std::chrono::steady_clock::now();
-  if (now - house_kept_ < kHouseEvery) return;
+  if (now - house_kept_ < options_.house_every) return;
   house_kept_ = now;
   rocks_->drop_idle_iterators();
   companies_.forget_people(options_.directory_bytes);

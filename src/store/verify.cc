@@ -56,6 +56,11 @@ class CompanyCheck {
 
   Status run() {
     removals_ = TRY(snapshot_.removals(company_));
+    if (const auto cut = TRY(snapshot_.get(Family::meta, encode_company_key(kHorizonTag, company_)))) {
+      const auto horizon = decode_stamp_value(*cut);
+      if (!horizon) return corrupt("meta");
+      horizon_ = horizon->revision;
+    }
     TRY(check_changes());
     TRY(check_directory());
     TRY(check_calls());
@@ -97,7 +102,10 @@ class CompanyCheck {
           }
           const bool is_first = head_.revision == 0;
           if (is_first) {
-            record_is_whole_ = key.revision == 1 && key.first_n == 0;
+            record_is_whole_ = key.revision == 1;
+            if (key.revision != horizon_ + 1 || key.first_n != 0) {
+              fault(where + " is the first, and the retention cut only up to revision " + std::to_string(horizon_));
+            }
           } else if (part->head.previous_hash != head_.hash) {
             fault(where + " does not hold the hash of the part before it");
           }
@@ -261,6 +269,7 @@ class CompanyCheck {
   VerifyReport& report_;
   Removals removals_;
   Head head_;
+  core::Revision horizon_ = 0;    // up to which retention cut the record
   bool record_is_whole_ = false;  // nothing was cut off it
   std::unordered_set<UserId> users_;
   RowSum rows_, explained_;               // of `calls`, and of what the record comes to

@@ -1,0 +1,359 @@
+// The embedded store: the suite of every store, and what is its own - its directory, its disk, its limits.
+#include "store/embedded.h"
+
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/text.h"
+#include "conformance/store_suite.h"
+#include "store/embedded_store.h"
+
+namespace earshot::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (fs::temp_directory_path() / "earshot-store-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  std::string path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct EmbeddedPlace final : StorePlace {
+  std::unique_ptr<store::Store> open(Clock clock) override {
+    options.directory = directory.path() + "/store";
+    options.clock = std::move(clock);
+    auto opened = store::open_embedded(options);
+    EXPECT_TRUE(opened.has_value()) << opened.error().message;
+    return opened ? std::move(*opened) : nullptr;
+  }
+  TemporaryDirectory directory;
+  store::EmbeddedOptions options;
+};
+
+StoreKind embedded(std::string name, std::function<void(store::EmbeddedOptions&)> tune) {
+  return {std::move(name), [tune] {
+            auto place = std::make_unique<EmbeddedPlace>();
+            place->options.free_bytes_min = 0;
+            place->options.cache_bytes = 1 << 20;
+            place->options.block_cache_bytes = 1 << 20;
+            tune(place->options);
+            return place;
+          }};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Embedded, StoreSuite,
+    testing::Values(embedded("AsShipped", [](auto&) {}),
+                    embedded("WithoutCache", [](auto& options) { options.cache_bytes = 0; }),
+                    // Room for a handful of entries: eviction all the time.
+                    embedded("WithTinyCache", [](auto& options) { options.cache_bytes = 64 * 400; }),
+                    // Every load goes through the scratch and the sorted files.
+                    embedded("WithSpills", [](auto& options) { options.load_memory_bytes = 1; })),
+    [](const auto& kind) { return kind.param.name; });
+
+struct Embedded : testing::Test {
+  Embedded() {
+    options.directory = directory.path() + "/store";
+    options.free_bytes_min = 0;
+    options.cache_bytes = 1 << 20;
+    options.block_cache_bytes = 1 << 20;
+    options.clock = [this] { return now; };
+  }
+  std::unique_ptr<store::Store> open(rocksdb::Env* env = nullptr) {
+    auto opened = store::open_embedded_on(options, env);
+    EXPECT_TRUE(opened.has_value()) << (opened ? "" : opened.error().message);
+    return opened ? std::move(*opened) : nullptr;
+  }
+  std::string refusal() {
+    const auto opened = store::open_embedded(options);
+    return opened ? "opened" : opened.error().message;
+  }
+  static std::vector<core::Record> small_company(std::uint64_t users = 3) {
+    std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
+    for (std::uint64_t i = 1; i <= users; ++i) {
+      core::User user;
+      user.id = {i};
+      records.push_back({{1}, false, user});
+    }
+    core::Call call;
+    call.id = {1};
+    records.push_back({{1}, false, call});
+    return records;
+  }
+
+  TemporaryDirectory directory;
+  store::EmbeddedOptions options;
+  Time now{1'772'359'200'000'000};
+};
+
+TEST_F(Embedded, ADirectoryIsOfOneProcess) {
+  const auto first = open();
+  EXPECT_NE(refusal().find("is in use by another process"), std::string::npos) << refusal();
+}
+
+TEST_F(Embedded, ANewerFormatIsRefused) {
+  open().reset();
+  std::ofstream(options.directory + "/format") << "earshot store format 2\n";
+  EXPECT_NE(refusal().find("newer release"), std::string::npos) << refusal();
+}
+
+TEST_F(Embedded, ADirectoryThatIsNoStoreIsRefused) {
+  fs::create_directory(options.directory);
+  std::ofstream(options.directory + "/letter.txt") << "Dear";
+  EXPECT_NE(refusal().find("letter.txt"), std::string::npos) << refusal();
+}
+
+TEST_F(Embedded, NothingIsMadeWhereNothingShouldBe) {
+  options.create_if_missing = false;
+  EXPECT_NE(refusal().find("there is no store"), std::string::npos) << refusal();
+  EXPECT_FALSE(fs::exists(options.directory));
+}
+
+TEST_F(Embedded, WritesWaitForRoomOnTheDiskAndGoOnByThemselves) {
+  options.free_bytes_min = std::uint64_t{1} << 60;
+  {
+    const auto full = open();
+    const auto outcome = write_now(*full, command_of(store::Operation::give, {1}, {}));
+    ASSERT_FALSE(outcome.has_value());
+    EXPECT_EQ(outcome.error().code, Code::unavailable);
+    EXPECT_FALSE(load_now(*full, small_company()).has_value());
+    EXPECT_FALSE(full->health().writable);
+    EXPECT_TRUE(full->health().readable);
+    EXPECT_FALSE(full->health().failed_for_good);
+  }
+  options.free_bytes_min = 0;
+  const auto healed = open();
+  EXPECT_TRUE(load_now(*healed, small_company()).has_value());
+}
+
+TEST_F(Embedded, MoreCommandsThanTheQueueHoldsAreUnavailable) {
+  options.queue_commands_max = 1;
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  std::atomic<int> unavailable{0}, given{0};
+  std::atomic<int> answered{0};
+  for (int i = 0; i < 500; ++i) {
+    store->write(command_of(store::Operation::give, {1}, {{{1}, {{1}}}}), [&](Result<store::Outcome> outcome) {
+      if (outcome) ++given;
+      else if (outcome.error().code == Code::unavailable) ++unavailable;
+      ++answered;
+    });
+  }
+  while (answered < 500) std::this_thread::yield();
+  EXPECT_GT(given, 0);
+  EXPECT_GT(unavailable, 0);
+  EXPECT_EQ(given + unavailable, 500);
+}
+
+// A disk whose log can be made to fail.
+class FailingEnv final : public rocksdb::EnvWrapper {
+ public:
+  FailingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
+  std::atomic<bool> fail_sync{false};
+
+  rocksdb::Status NewWritableFile(const std::string& name, std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& file_options) override {
+    const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
+    if (made.ok() && name.ends_with(".log")) *file = std::make_unique<Log>(std::move(*file), *this);
+    return made;
+  }
+
+ private:
+  class Log final : public rocksdb::WritableFileWrapper {
+   public:
+    Log(std::unique_ptr<rocksdb::WritableFile> file, FailingEnv& env)
+        : WritableFileWrapper(file.get()), file_(std::move(file)), env_(env) {}
+    rocksdb::Status Sync() override {
+      return env_.fail_sync ? rocksdb::Status::IOError("the disk said no") : file_->Sync();
+    }
+    rocksdb::Status Fsync() override {
+      return env_.fail_sync ? rocksdb::Status::IOError("the disk said no") : file_->Fsync();
+    }
+
+   private:
+    std::unique_ptr<rocksdb::WritableFile> file_;
+    FailingEnv& env_;
+  };
+};
+
+TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
+  FailingEnv env;
+  const auto store = open(&env);
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
+  env.fail_sync = true;
+  EXPECT_FALSE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
+  env.fail_sync = false;
+  const auto later = write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{3}}}}));
+  ASSERT_FALSE(later.has_value()) << "the disk works again, but nobody knows what it holds";
+  EXPECT_EQ(later.error().code, Code::unavailable);
+  EXPECT_TRUE(store->health().failed_for_good);
+  EXPECT_NE(store->health().reason.find("the disk said no"), std::string::npos);
+  const auto view = read_now(*store, {1}, {{1}});
+  ASSERT_TRUE(view.has_value()) << "what was published can be read";
+  EXPECT_EQ(view->entries[0]->grants.size(), 1U);
+}
+
+TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}})).has_value());
+  const std::string copy = directory.path() + "/copy";
+  ASSERT_TRUE(store->backup(copy).has_value());
+  EXPECT_EQ(store->backup(copy).error().code, Code::conflict);
+  ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}, {2}}}})).has_value());
+  options.directory = copy;
+  const auto opened = open();
+  EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->grants.size(), 2U);
+  EXPECT_TRUE(opened->verify()->faults.empty());
+}
+
+TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {
+  const auto store = open();
+  std::vector<core::Record> records = small_company(1);
+  for (std::uint64_t i = 2; i <= 3500; ++i) {
+    core::Call call;
+    call.id = {i};
+    records.push_back({{1}, false, call});
+    records.push_back({{1}, false, core::GrantLine{{i}, {1}, {}}});
+  }
+  ASSERT_TRUE(load_now(*store, records).has_value());
+  core::User user;
+  user.id = {1};
+  ASSERT_TRUE(load_now(*store, {{{1}, true, user}}).has_value());
+  EXPECT_TRUE(read_now(*store, {1}, {{77}})->entries[0]->grants.empty()) << "closed before it is swept";
+  // The load, the removal, and four sweeps of at most a thousand rows.
+  for (int i = 0; i < 1000 && read_now(*store, {1}, {{77}})->revision < 6; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(read_now(*store, {1}, {{77}})->revision, 6U);
+  const auto report = store->verify();
+  EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+  EXPECT_EQ(report->grants, 0U);
+}
+
+TEST_F(Embedded, ASweepCutShortGoesOnAfterARestart) {
+  {
+    const auto store = open();
+    std::vector<core::Record> records = small_company(1);
+    for (std::uint64_t i = 2; i <= 5000; ++i) {
+      core::Call call;
+      call.id = {i};
+      records.push_back({{1}, false, call});
+      records.push_back({{1}, false, core::GrantLine{{i}, {1}, {}}});
+    }
+    ASSERT_TRUE(load_now(*store, records).has_value());
+    ASSERT_TRUE(load_now(*store, {{{1}, true, core::Company{{1}, ""}}}).has_value());
+  }
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company(1)).has_value());
+  core::Revision last = 0;
+  for (int still = 0, i = 0; still < 30 && i < 1000; ++i) {
+    const core::Revision revision = read_now(*store, {1}, {{1}})->revision;
+    still = revision == last ? still + 1 : 0;
+    last = revision;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const auto report = store->verify();
+  EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+  EXPECT_EQ(report->calls, 1U);
+  EXPECT_EQ(report->grants, 0U);
+}
+
+TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
+  open().reset();
+  const auto damage = [&](store::Family family, std::string_view key, std::optional<std::string> value) {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
+    ASSERT_TRUE(rocks.has_value());
+    rocksdb::WriteBatch batch;
+    if (value) {
+      batch.Put((*rocks)->family(family), store::slice(key), *value);
+    } else {
+      batch.Delete((*rocks)->family(family), store::slice(key));
+    }
+    ASSERT_TRUE((*rocks)->write(batch, true).ok());
+  };
+  const auto value_of = [&](store::Family family, std::string_view key) {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
+    return *(*rocks)->get(family, key);
+  };
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, small_company()).has_value());
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}})).has_value());
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
+  }
+  const std::pair<store::Family, std::string> rows[] = {
+      {store::Family::changes, encode_key(store::ChangeKey{{1}, 1, 0})},
+      {store::Family::changes, encode_key(store::ChangeKey{{1}, 2, 0})},
+      {store::Family::by_user, encode_key(store::UserCallKey{{1}, {2}, {1}})},
+      {store::Family::calls, encode_key(store::CallRowKey{{1}, {1}, store::RowKind::grant, {2}})},
+      {store::Family::calls, encode_key(store::CallRowKey{{1}, {1}, store::RowKind::call, {}})},
+      {store::Family::directory, encode_key(store::DirectoryKey{{1}, store::ThingKind::user, 2, 1})},
+  };
+  const auto is_sound = [&] {
+    const auto report = open()->verify();
+    return report && report->faults.empty();
+  };
+  ASSERT_TRUE(is_sound());
+  for (const auto& [family, key] : rows) {
+    SCOPED_TRACE(to_hex({reinterpret_cast<const std::uint8_t*>(key.data()), key.size()}));
+    const auto value = value_of(family, key);
+    ASSERT_TRUE(value.has_value());
+    damage(family, key, std::nullopt);
+    EXPECT_FALSE(is_sound()) << "a row that is gone";
+    damage(family, key, value);
+    ASSERT_TRUE(is_sound());
+  }
+  // Every single byte of a record, but for those of the newest, which only the next one vouches for.
+  const std::string key = rows[1].second;
+  const std::string value = *value_of(store::Family::changes, key);
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    std::string changed = value;
+    changed[i] = static_cast<char>(changed[i] ^ 0x10);
+    damage(store::Family::changes, key, changed);
+    EXPECT_FALSE(is_sound()) << "byte " << i;
+  }
+}
+
+TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
+  options.retention = std::chrono::seconds(60);
+  options.retention_every = std::chrono::seconds(0);
+  options.house_every = std::chrono::milliseconds(1);
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
+  }
+  const std::uint64_t before = store->verify()->changes;
+  now.micros += 120'000'000;
+  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
+  std::uint64_t after = before;
+  for (int i = 0; i < 500 && after > 2; ++i) {
+    after = store->verify()->changes;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_LE(after, 2U) << "of " << before;
+  EXPECT_TRUE(store->verify()->faults.empty());
+  EXPECT_EQ(read_now(*store, {1}, {{1}})->entries[0]->grants.size(), 1U);
+  EXPECT_EQ(read_now(*store, {1}, {{1}})->revision, 22U);
+}
+
+}  // namespace
+}  // namespace earshot::test

@@ -1,0 +1,422 @@
+// What every store must do, as one suite: a store joins by instantiating it (TEST_P) with a way to be opened. There is no
+// list of exceptions.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "model.h"
+#include "random_records.h"
+#include "store/store.h"
+
+namespace earshot::test {
+
+// A place for one store, empty at first. Opened again after close(), it holds what was acknowledged.
+class StorePlace {
+ public:
+  virtual ~StorePlace() = default;
+  virtual std::unique_ptr<store::Store> open(Clock clock) = 0;
+};
+
+struct StoreKind {
+  std::string name;
+  std::function<std::unique_ptr<StorePlace>()> make_place;
+  friend std::ostream& operator<<(std::ostream& out, const StoreKind& kind) { return out << kind.name; }
+};
+
+// Records out of a list.
+class ListSource final : public store::RecordSource {
+ public:
+  explicit ListSource(std::vector<core::Record> records) : records_(std::move(records)) {}
+  Result<std::optional<core::Record>> next() override {
+    if (next_ == records_.size()) return std::optional<core::Record>();
+    return std::optional<core::Record>(records_[next_++]);
+  }
+  std::string position() const override { return "list:" + std::to_string(next_); }
+
+ private:
+  std::vector<core::Record> records_;
+  std::size_t next_ = 0;
+};
+
+// The asynchronous calls, waited for.
+inline Result<store::CallsView> read_now(store::Store& store, CompanyId company, std::vector<CallId> calls) {
+  std::promise<Result<store::CallsView>> promise;
+  auto answer = promise.get_future();
+  store.read(company, std::move(calls), [&](Result<store::CallsView> view) { promise.set_value(std::move(view)); });
+  return answer.get();
+}
+inline Result<store::Outcome> write_now(store::Store& store, store::GrantCommand command) {
+  std::promise<Result<store::Outcome>> promise;
+  auto answer = promise.get_future();
+  store.write(std::move(command), [&](Result<store::Outcome> outcome) { promise.set_value(std::move(outcome)); });
+  return answer.get();
+}
+inline store::GrantCommand command_of(store::Operation operation, CompanyId company,
+                                      std::vector<core::CallUsers> calls) {
+  return {operation, company, std::move(calls), {make_request_id(), "KEY"}};
+}
+inline Result<store::LoadReport> load_now(store::Store& store, std::vector<core::Record> records) {
+  ListSource source(std::move(records));
+  return store.load(source, {make_request_id(), ""});
+}
+
+class StoreSuite : public testing::TestWithParam<StoreKind> {
+ protected:
+  void SetUp() override {
+    place_ = GetParam().make_place();
+    open();
+  }
+  void open() {
+    store_.reset();
+    store_ = place_->open([this] { return Time{now_.load()}; });
+    ASSERT_NE(store_, nullptr);
+  }
+  store::Store& store() { return *store_; }
+
+  // A company 1 with users 1-5 and calls 1-5, call 5 of which user 5 hosts.
+  void load_small_company() {
+    std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
+    for (std::uint64_t i = 1; i <= 5; ++i) {
+      core::User user;
+      user.id = {i};
+      records.push_back({{1}, false, user});
+      core::Call call;
+      call.id = {i};
+      if (i == 5) call.primary_user = {5};
+      records.push_back({{1}, false, call});
+    }
+    ASSERT_TRUE(load_now(store(), records).has_value());
+  }
+  std::vector<UserId> listed(CallId call, CompanyId company = {1}) {
+    const auto view = read_now(store(), company, {call});
+    EXPECT_TRUE(view.has_value());
+    std::vector<UserId> users;
+    for (const core::GrantRow& row : view->entries[0]->grants) {
+      if (core::is_live(row, Time{now_.load()})) users.push_back(row.user);
+    }
+    return users;
+  }
+  core::Revision give(CallId call, std::vector<UserId> users) {
+    const auto outcome = write_now(store(), command_of(store::Operation::give, {1}, {{call, std::move(users)}}));
+    EXPECT_TRUE(outcome.has_value());
+    return outcome->revision;
+  }
+  void expect_sound() {
+    const auto report = store().verify();
+    ASSERT_TRUE(report.has_value()) << report.error().message;
+    EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+  }
+  // Sweeps go on by themselves; after them nothing may have changed for a reader.
+  std::vector<core::Record> dumped() {
+    std::vector<core::Record> records;
+    const Status done = store().dump([&](const core::Record& record) -> Status {
+      records.push_back(record);
+      return {};
+    });
+    EXPECT_TRUE(done.has_value());
+    return records;
+  }
+
+  std::atomic<std::int64_t> now_{1'772'359'200'000'000};
+  std::unique_ptr<StorePlace> place_;
+  std::unique_ptr<store::Store> store_;
+};
+
+inline bool same_thing(const core::Record& a, const core::Record& b) {
+  if (a.company != b.company || a.remove != b.remove || a.thing.index() != b.thing.index()) return false;
+  return std::visit(
+      [&](const auto& thing) {
+        using Thing = std::decay_t<decltype(thing)>;
+        const auto& other = std::get<Thing>(b.thing);
+        if constexpr (std::is_same_v<Thing, core::KeyLine>) {
+          return thing.key == other.key;
+        } else if constexpr (std::is_same_v<Thing, core::ShareLine>) {
+          return thing.call == other.call && thing.user == other.user;
+        } else if constexpr (std::is_same_v<Thing, core::GrantLine>) {
+          return thing.call == other.call && thing.user == other.user && thing.grant == other.grant;
+        } else {
+          return thing == other;
+        }
+      },
+      a.thing);
+}
+
+inline void expect_same_records(const std::vector<core::Record>& got, const std::vector<core::Record>& want) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    ASSERT_TRUE(same_thing(got[i], want[i])) << "record " << i << " of " << got.size();
+  }
+}
+
+inline bool same_decision(const core::Decision& a, const core::Decision& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* calls = std::get_if<core::UnknownCalls>(&a)) return calls->ids == std::get<core::UnknownCalls>(b).ids;
+  if (const auto* users = std::get_if<core::UnknownUsers>(&a)) return users->ids == std::get<core::UnknownUsers>(b).ids;
+  const auto& x = std::get<std::vector<core::GrantChange>>(a);
+  const auto& y = std::get<std::vector<core::GrantChange>>(b);
+  if (x.size() != y.size()) return false;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (x[i].call_index != y[i].call_index || x[i].user != y[i].user || x[i].after != y[i].after) return false;
+    if (x[i].before != y[i].before) return false;
+  }
+  return true;
+}
+
+TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
+  RandomRecords random(seed);
+  Model model;
+  int bad_loads = 0, good_loads = 0, changes = 0, unknown = 0, reopened = 0;
+  std::vector<core::Record> beginning;
+  for (std::uint64_t company = 1; company <= 2; ++company) {
+    beginning.push_back({{company}, false, core::Company{{company}, "Company"}});
+    for (std::uint64_t i = 1; i <= 6; ++i) {
+      core::User user;
+      user.id = {i};
+      beginning.push_back({{company}, false, user});
+      core::Call call;
+      call.id = {i};
+      beginning.push_back({{company}, false, call});
+    }
+  }
+  for (const core::Record& record : beginning) ASSERT_TRUE(model.apply(record).has_value());
+  ASSERT_TRUE(load_now(store(), beginning).has_value());
+  for (int step = 0; step < 700; ++step) {
+    now_ += static_cast<std::int64_t>(random.below(3));
+    const CompanyId company = random.id<CompanyId>(2);
+    const auto dice = random.below(100);
+    if (dice < 30) {
+      // A load is whole or absent.
+      Model tried = model;
+      std::vector<core::Record> records(1 + random.below(5));
+      bool good = true;
+      for (core::Record& record : records) {
+        record = random.next();
+        if (good) good = tried.apply(record).has_value();
+      }
+      const auto loaded = load_now(store(), records);
+      ASSERT_EQ(loaded.has_value(), good) << (loaded ? "" : loaded.error().message);
+      if (good) {
+        model = std::move(tried);
+        ++good_loads;
+      } else {
+        EXPECT_EQ(loaded.error().code, Code::invalid_argument);
+        EXPECT_TRUE(loaded.error().message.starts_with("list:")) << loaded.error().message;
+        ++bad_loads;
+      }
+    } else if (dice < 70) {
+      std::set<CallId> named;
+      for (auto n = random.below(4); n > 0; --n) named.insert(random.call_id());
+      std::vector<core::CallUsers> calls;
+      for (const CallId call : named) {
+        std::set<UserId> users;
+        for (auto m = random.below(4); m > 0; --m) users.insert(random.user_id());
+        calls.push_back({call, {users.begin(), users.end()}});
+      }
+      const bool is_give = random.percent(60);
+      const auto outcome = write_now(
+          store(), command_of(is_give ? store::Operation::give : store::Operation::remove, company, calls));
+      ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
+      const core::Decision wanted = is_give ? model.give(company, calls, Time{now_})
+                                            : model.remove(company, calls, Time{now_});
+      ASSERT_TRUE(same_decision(outcome->decision, wanted)) << "step " << step;
+      if (const auto* made = std::get_if<std::vector<core::GrantChange>>(&wanted)) {
+        changes += static_cast<int>(made->size());
+      } else {
+        ++unknown;
+      }
+    } else if (dice < 95) {
+      std::vector<CallId> calls(1 + random.below(4));
+      for (CallId& call : calls) call = random.call_id();
+      const auto view = read_now(store(), company, calls);
+      ASSERT_TRUE(view.has_value()) << view.error().message;
+      for (std::size_t i = 0; i < calls.size(); ++i) {
+        const auto wanted = model.list(company, {calls[i]}, Time{now_});
+        const auto* listing = std::get_if<Model::Listing>(&wanted);
+        ASSERT_EQ(view->entries[i]->call.has_value(), listing != nullptr);
+        if (!listing) continue;
+        std::vector<UserId> users;
+        for (const core::GrantRow& row : view->entries[i]->grants) {
+          if (core::is_live(row, Time{now_})) users.push_back(row.user);
+        }
+        ASSERT_EQ(users, listing->at(0).second) << "step " << step;
+      }
+    } else if (dice < 98) {
+      expect_same_records(dumped(), model.dump());
+    } else {
+      open();
+      ++reopened;
+    }
+    if (HasFatalFailure()) return;
+    if (step % 50 == 49) expect_sound();
+  }
+  expect_same_records(dumped(), model.dump());
+  expect_sound();
+  EXPECT_GT(bad_loads, 0);
+  EXPECT_GT(good_loads, 0);
+  EXPECT_GT(changes, 0);
+  EXPECT_GT(unknown, 0);
+  EXPECT_GT(reopened, 0);
+}
+
+TEST_P(StoreSuite, RevisionsCountUpByOneAndOnlyForChanges) {
+  load_small_company();
+  const core::Revision first = give({1}, {{1}, {2}});
+  EXPECT_EQ(give({1}, {{1}, {2}}), first) << "the same again changes nothing";
+  EXPECT_EQ(give({2}, {{1}}), first + 1);
+  EXPECT_EQ(give({5}, {{5}}), first + 1) << "the host has access already";
+  open();
+  EXPECT_EQ(give({3}, {{1}}), first + 2) << "and go on after a restart";
+  EXPECT_EQ(read_now(store(), {1}, {{3}})->revision, first + 2);
+}
+
+TEST_P(StoreSuite, AReadStartedAfterAWriteSeesIt) {
+  load_small_company();
+  for (int i = 0; i < 50; ++i) {
+    give({1}, {{3}});
+    EXPECT_EQ(listed({1}), std::vector<UserId>{{3}});
+    ASSERT_TRUE(write_now(store(), command_of(store::Operation::remove, {1}, {{{1}, {{3}}}})).has_value());
+    EXPECT_EQ(listed({1}), std::vector<UserId>{});
+  }
+}
+
+TEST_P(StoreSuite, ARemovedUserOrCallComesBackWithoutItsGrants) {
+  load_small_company();
+  give({1}, {{1}, {2}});
+  give({2}, {{1}});
+  core::User user;
+  user.id = {1};
+  core::Call call;
+  call.id = {1};
+  ASSERT_TRUE(load_now(store(), {{{1}, true, user}, {{1}, false, user}}).has_value());
+  EXPECT_EQ(listed({1}), std::vector<UserId>{{2}});
+  EXPECT_EQ(listed({2}), std::vector<UserId>{});
+  ASSERT_TRUE(load_now(store(), {{{1}, true, call}, {{1}, false, call}, {{1}, false, core::ShareLine{{1}, {3}}}})
+                  .has_value());
+  EXPECT_EQ(listed({1}), std::vector<UserId>{});
+  give({1}, {{2}, {3}});
+  EXPECT_EQ(listed({1}), std::vector<UserId>{{2}}) << "user 3 has a share";
+  open();
+  EXPECT_EQ(listed({1}), std::vector<UserId>{{2}});
+  expect_sound();
+}
+
+TEST_P(StoreSuite, ARemovedCompanyTakesItsKeysAndEverythingElse) {
+  load_small_company();
+  core::KeyLine key;
+  key.key.access_key = "ACME";
+  ASSERT_TRUE(load_now(store(), {{{1}, false, key}, {{2}, false, core::Company{{2}, "Two"}}}).has_value());
+  give({1}, {{1}});
+  ASSERT_NE(store().find_key("ACME"), nullptr);
+  ASSERT_TRUE(load_now(store(), {{{1}, true, core::Company{{1}, ""}}}).has_value());
+  EXPECT_EQ(store().find_key("ACME"), nullptr);
+  EXPECT_FALSE(read_now(store(), {1}, {{1}})->entries[0]->call.has_value());
+  EXPECT_EQ(dumped().size(), 1U);
+  load_small_company();
+  EXPECT_EQ(listed({1}), std::vector<UserId>{});
+  EXPECT_EQ(dumped().size(), 12U);
+  key.key.secret.salt[0] = 1;
+  ASSERT_TRUE(load_now(store(), {{{2}, false, key}}).has_value()) << "the access key is free again";
+  EXPECT_EQ(store().find_key("ACME")->company, CompanyId{2});
+  expect_sound();
+}
+
+TEST_P(StoreSuite, CompaniesWithTheSameIdsAreApart) {
+  load_small_company();
+  ASSERT_TRUE(load_now(store(), {{{2}, false, core::Company{{2}, "Two"}}}).has_value());
+  give({1}, {{1}});
+  EXPECT_FALSE(read_now(store(), {2}, {{1}})->entries[0]->call.has_value());
+  const auto outcome = write_now(store(), command_of(store::Operation::give, {2}, {{{1}, {{1}}}}));
+  EXPECT_TRUE(std::holds_alternative<core::UnknownCalls>(outcome->decision));
+}
+
+TEST_P(StoreSuite, UsageSurvivesARestart) {
+  const std::vector<store::DayUsage> usage = {{{1}, 20000, 7}, {{9}, 20001, 9999999}};
+  ASSERT_TRUE(store().save_usage(usage).has_value());
+  open();
+  const auto loaded = store().load_usage();
+  ASSERT_TRUE(loaded.has_value());
+  ASSERT_EQ(loaded->size(), 2U);
+  EXPECT_EQ(loaded->at(1).requests, 9999999U);
+}
+
+// Writers always give or take one user on two calls at once; a reader of both must see the same of both, and what one
+// writer was answered must be there until it goes on. Each writer has a pair of calls of its own.
+TEST_P(StoreSuite, NoReadIsTornAndOwnWritesAreSeenUnderConcurrency) {
+  constexpr int kWriters = 4;
+  constexpr int kRounds = 150;
+  std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
+  for (std::uint64_t i = 1; i <= 2 * kWriters; ++i) {
+    core::Call call;
+    call.id = {i};
+    records.push_back({{1}, false, call});
+  }
+  core::User user;
+  user.id = {1};
+  records.push_back({{1}, false, user});
+  ASSERT_TRUE(load_now(store(), records).has_value());
+
+  std::atomic<int> torn{0}, unseen{0}, failed{0}, reads{0};
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (std::uint64_t writer = 0; writer < kWriters; ++writer) {
+    threads.emplace_back([&, writer] {
+      const CallId a{2 * writer + 1}, b{2 * writer + 2};
+      for (int i = 0; i < kRounds; ++i) {
+        const auto operation = i % 2 == 0 ? store::Operation::give : store::Operation::remove;
+        const auto outcome = write_now(store(), command_of(operation, {1}, {{a, {{1}}}, {b, {{1}}}}));
+        if (!outcome) {
+          ++failed;
+          continue;
+        }
+        const auto view = read_now(store(), {1}, {a});
+        if (!view || view->revision < outcome->revision ||
+            view->entries[0]->grants.empty() != (operation == store::Operation::remove)) {
+          ++unseen;
+        }
+      }
+    });
+  }
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back([&] {
+      std::vector<CallId> calls;
+      for (std::uint64_t i = 1; i <= 2 * kWriters; ++i) calls.push_back({i});
+      while (!over) {
+        const auto view = read_now(store(), {1}, calls);
+        if (!view) {
+          ++failed;
+          continue;
+        }
+        ++reads;
+        for (std::size_t i = 0; i < calls.size(); i += 2) {
+          if (view->entries[i]->grants.size() != view->entries[i + 1]->grants.size()) ++torn;
+        }
+      }
+    });
+  }
+  for (int i = 0; i < kWriters; ++i) threads[static_cast<std::size_t>(i)].join();
+  over = true;
+  for (std::size_t i = kWriters; i < threads.size(); ++i) threads[i].join();
+  EXPECT_EQ(torn, 0);
+  EXPECT_EQ(unseen, 0);
+  EXPECT_EQ(failed, 0);
+  EXPECT_GT(reads, 0);
+  expect_sound();
+}
+
+}  // namespace earshot::test
