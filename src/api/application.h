@@ -18,7 +18,7 @@
 namespace earshot::api {
 
 struct Options {
-  DecodeLimits limits;
+  DecodeLimits limits{};
   std::size_t body_bytes_max = 8 << 20;      // for the text of 413; the HTTP server holds the limit
   std::size_t answer_bytes_whole = 1 << 20;  // longer answers leave in pieces
   bool admin_on_main = false;  // the neighbours of the operations on the main address too

@@ -1,0 +1,135 @@
+// The decoder against a naive reading of the whole text as a tree, and against itself with the text
+// cut elsewhere.
+#include <boost/json.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/decode.h"
+#include "base/assert.h"
+
+namespace {
+
+using namespace earshot;
+using namespace earshot::api;
+namespace json = boost::json;
+
+constexpr DecodeLimits kLimits{.nesting_max = 8, .ids_max = 6};
+
+// What a body comes to, as text: the ids, "# …" for too many of them, "! …" for anything else
+// wrong.
+std::string decode(Shape shape, std::string_view body, std::uint32_t cuts) {
+  Decoder decoder(shape, kLimits);
+  while (!body.empty()) {
+    // 0 means no cuts.
+    std::size_t size = body.size();
+    if (cuts != 0) {
+      cuts = cuts * 1664525 + 1013904223;
+      size =
+          std::min<std::size_t>(size, cuts >> 30 == 0 ? (cuts >> 16) % 64 : (cuts >> 16) % 3 + 1);
+    }
+    decoder.piece(std::string(body.substr(0, size)));
+    body.remove_prefix(size);
+  }
+  if (const auto error = decoder.finish()) {
+    return (error->kind == DecodeError::Kind::json ? "! " : "# ") + error->detail;
+  }
+  std::string text;
+  for (const auto& item : decoder.take_call_access_list()) {
+    text += to_string(item.call) + ':';
+    for (const UserId user : item.users) text += to_string(user) + ',';
+    text += ';';
+  }
+  for (const CallId call : decoder.take_call_ids()) text += to_string(call) + ',';
+  return text;
+}
+
+// The same from a tree; nothing where it is wrong. Does not see members that are given twice.
+class Naive {
+ public:
+  static std::optional<std::string> decode(Shape shape, std::string_view body) {
+    json::error_code ec;
+    json::parse_options options;
+    options.max_depth = kLimits.nesting_max;
+    const json::value tree = json::parse({body.data(), body.size()}, ec, {}, options);
+    if (ec) return std::nullopt;
+    Naive naive;
+    if (!(shape == Shape::filter ? naive.read_filter(tree) : naive.read_list(tree))) {
+      return std::nullopt;
+    }
+    return naive.ids_ > kLimits.ids_max ? "#" : naive.text_;
+  }
+
+ private:
+  static const json::value* member(const json::value& value, std::string_view name) {
+    const json::object* const object = value.if_object();
+    return object == nullptr ? nullptr : object->if_contains({name.data(), name.size()});
+  }
+
+  bool read_id(const json::value& value) {
+    const json::string* const text = value.if_string();
+    if (text == nullptr || text->empty() || text->size() > 19) return false;
+    for (const char c : *text) {
+      if (c < '0' || c > '9') return false;
+    }
+    const std::string digits(*text);
+    if (digits[0] == '0') return false;
+    if (digits.size() == 19 && digits > "9223372036854775807") return false;
+    ++ids_;
+    text_ += digits;
+    return true;
+  }
+
+  bool read_ids(const json::value* value) {
+    if (value == nullptr || !value->is_array()) return false;
+    for (const json::value& id : value->get_array()) {
+      if (!read_id(id)) return false;
+      text_ += ',';
+    }
+    return true;
+  }
+
+  bool read_filter(const json::value& tree) {
+    const json::value* const filter = member(tree, "filter");
+    return filter != nullptr && read_ids(member(*filter, "callIds")) && ids_ > 0;
+  }
+
+  bool read_list(const json::value& tree) {
+    const json::value* const list = member(tree, "callAccessList");
+    if (list == nullptr || !list->is_array()) return false;
+    for (const json::value& item : list->get_array()) {
+      const json::value* const call = member(item, "callId");
+      if (call == nullptr || !read_id(*call)) return false;
+      text_ += ':';
+      if (!read_ids(member(item, "userIds"))) return false;
+      text_ += ';';
+    }
+    return true;
+  }
+
+  std::string text_;
+  std::size_t ids_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 1) return 0;
+  const Shape shape = (data[0] & 1) != 0 ? Shape::filter : Shape::call_access_list;
+  const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const std::string whole = decode(shape, body, 0);
+  for (std::uint32_t cuts = 1; cuts <= 3; ++cuts) {
+    ASSERT(decode(shape, body, cuts * 7919 + data[0]) == whole);
+  }
+  const auto naive = Naive::decode(shape, body);
+  if (whole.starts_with("! ")) {
+    ASSERT(!naive || whole.ends_with("is given twice"));
+  } else if (whole.starts_with("# ")) {
+    ASSERT(naive == "#");
+  } else {
+    ASSERT(naive == whole);
+  }
+  return 0;
+}

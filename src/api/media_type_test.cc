@@ -1,0 +1,59 @@
+#include "api/media_type.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace earshot::api {
+namespace {
+
+TEST(MediaType, TakesJsonInUtf8) {
+  const std::vector<std::string_view> cases = {
+      "application/json",
+      "Application/JSON",
+      "application/json;charset=UTF-8",
+      "application/json; charset=utf-8",
+      "application/json ;\tcharset=\"utf-8\"",
+      "application/json; charset=\"u\\tf-8\"",
+      "application/json; CHARSET=Utf-8",
+      "application/json;",
+      "application/json; ; charset=utf-8;",
+      "application/json; version=1; x=\"a;charset=latin1\"",
+      "application/json; charset=utf-8; charset=utf-8",
+  };
+  for (const std::string_view value : cases) EXPECT_TRUE(is_json_media_type(value)) << value;
+}
+
+TEST(MediaType, RefusesAllElse) {
+  const std::vector<std::string_view> cases = {
+      "",
+      "*/*",
+      "application/*",
+      "text/json",
+      "text/plain",
+      "application/jso",
+      "application/jsonx",
+      "application/json-patch+json",
+      "application/problem+json",
+      "application/x-www-form-urlencoded",
+      " application/json",
+      "application/json, application/json",
+      "application/json charset=utf-8",
+      "application/json; charset",
+      "application/json; charset=",
+      "application/json; charset =utf-8",
+      "application/json; charset= utf-8",
+      "application/json; =utf-8",
+      "application/json; charset=\"utf-8",
+      "application/json; charset=\"utf-8\\",
+      "application/json; charset=\"utf-8\"x",
+      "application/json; charset=utf8",
+      "application/json; charset=utf-16",
+      "application/json; charset=iso-8859-1",
+      "application/json; charset=utf-8; charset=latin1",
+  };
+  for (const std::string_view value : cases) EXPECT_FALSE(is_json_media_type(value)) << value;
+}
+
+}  // namespace
+}  // namespace earshot::api
