@@ -66,6 +66,10 @@ def store_row(bench, rounds):
     ]
 
 
+def sides(found):
+    return [found[name] for name in ("echo", "earshot", "bare") if name in found]
+
+
 def render(benches, rounds):
     parts = [table(
         ["bench", "in flight", "bytes", "requests/s", "echo", "of echo", "CPU µs", "echo",
@@ -76,8 +80,7 @@ def render(benches, rounds):
         parts.append(table(
             ["bench", "grants/s", "bare store", "of bare store", "CPU µs", "bare store", "bounds"],
             [store_row(bench, rounds) for bench in gives]))
-    foreign = [r[bench.name][side].foreign
-               for r in rounds for bench in benches for side in ("echo", "earshot")]
+    foreign = [side.foreign for r in rounds for bench in benches for side in sides(r[bench.name])]
     parts.append(
         f"Others used {statistics.median(foreign):.0%} of the servers' core meanwhile, at most "
         f"{max(foreign):.0%}.")

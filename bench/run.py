@@ -263,9 +263,9 @@ class Run:
         file.write_bytes(answer)
         found = {"bytes": len(answer)}
         echo = self.start_side(self.echo, file)
-        for name, side in (("echo", echo), ("earshot", earshot)):
-            self.load(bench, side, WARM_UP_SECONDS, len(answer))
-            found[name] = self.load(bench, side, self.options.seconds, len(answer))
+        found["echo"] = self.load(bench, echo, self.options.seconds, len(answer))
+        self.load(bench, earshot, WARM_UP_SECONDS, len(answer))
+        found["earshot"] = self.load(bench, earshot, self.options.seconds, len(answer))
         if bench.gives:
             found["bare"] = self.measure_bare(bare, bench.in_flight)
         return found
@@ -281,11 +281,16 @@ class Run:
 
     def measure_bare(self, bare, batch):
         self.rest()
-        before = bare.cpu_seconds()
-        commits, seconds = bare.ask(f"{batch} {self.options.seconds}").split()
-        grants = int(commits) * batch
-        cpu = bare.cpu_seconds() - before
-        return Measurement(per_second=grants / float(seconds), cpu_us=cpu / grants * 1e6)
+        busy, cpu = machine.core_busy_seconds(self.server_core), bare.cpu_seconds()
+        commits, passed = bare.ask(f"{batch} {self.options.seconds}").split()
+        busy = machine.core_busy_seconds(self.server_core) - busy
+        cpu = bare.cpu_seconds() - cpu
+        grants, passed = int(commits) * batch, float(passed)
+        return Measurement(
+            per_second=grants / passed,
+            cpu_us=cpu / grants * 1e6,
+            foreign=max(0.0, busy - cpu) / passed,
+        )
 
     def load(self, bench, side, seconds, answer_bytes):
         """One run of wrk against a side. What came of it is checked."""
