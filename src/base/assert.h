@@ -7,8 +7,8 @@ namespace earshot {
 
 }  // namespace earshot
 
-#define ASSERT(condition)                                                  \
-  do {                                                                     \
-    if (!(condition)) [[unlikely]]                                         \
-      ::earshot::assert_failed(#condition, __FILE__, __LINE__);            \
+#define ASSERT(condition)                                       \
+  do {                                                          \
+    if (!(condition)) [[unlikely]]                              \
+      ::earshot::assert_failed(#condition, __FILE__, __LINE__); \
   } while (false)

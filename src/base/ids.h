@@ -27,8 +27,8 @@ using ProfileId = Id<struct ProfileTag>;
 inline constexpr std::size_t kIdDigitsMax = 19;
 inline constexpr std::uint64_t kIdMax = (std::uint64_t{1} << 63) - 1;
 
-// The number an id's text means, or nothing where it is not 1-19 ASCII digits without sign, space or
-// leading zero in 1 .. 2^63-1.
+// The number an id's text means, or nothing where it is not 1-19 ASCII digits without sign, space
+// or leading zero in 1 .. 2^63-1.
 inline std::optional<std::uint64_t> parse_id_number(std::string_view text) {
   if (text.empty() || text.size() > kIdDigitsMax || text[0] == '0') return std::nullopt;
   std::uint64_t number = 0;

@@ -65,10 +65,13 @@ TEST(Log, WritesOneObjectALine) {
        {"high", UINT64_MAX},
        {"none", std::nan("")}});
   EXPECT_EQ(without_time(piped.read()),
-            R"({"level":"info","event":"started"}
-{"level":"warn","event":"slow","commands":12,"size":7,"seconds":0.5,"ok":true}
-{"level":"error","event":"failed \"x\"","text":"a\nb","owned":"owned","low":-9223372036854775808,"high":18446744073709551615,"none":null}
-)");
+            R"({"level":"info","event":"started"})"
+            "\n"
+            R"({"level":"warn","event":"slow","commands":12,"size":7,"seconds":0.5,"ok":true})"
+            "\n"
+            R"({"level":"error","event":"failed \"x\"","text":"a\nb","owned":"owned",)"
+            R"("low":-9223372036854775808,"high":18446744073709551615,"none":null})"
+            "\n");
 }
 
 TEST(Log, StaysJsonWhateverBytesComeIn) {

@@ -86,8 +86,8 @@ TEST(MakeRandomText, UsesEveryCharacterEvenly) {
     if (counts[static_cast<std::size_t>(c)] == 0) continue;
     ++used;
     EXPECT_TRUE(std::isalnum(c)) << c;
-    // 1000 expected with a deviation of 31: eight of them never happen by chance.
-    EXPECT_NEAR(counts[static_cast<std::size_t>(c)], 1000, 250) << c;
+    // 1000 expected with a deviation of 31; without the rest taken out, some would have 1211.
+    EXPECT_NEAR(counts[static_cast<std::size_t>(c)], 1000, 180) << c;
   }
   EXPECT_EQ(used, 62);
   EXPECT_EQ(make_random_text(0), "");

@@ -46,18 +46,18 @@ inline Error internal(std::string message) { return {Code::internal, std::move(m
 
 }  // namespace earshot
 
-// The value of a Result, or a return of its error. A statement expression (g++, clang); never around
-// co_await, which g++ 12 cannot compile there.
-// Each has a name of its own, so that one may stand inside another.
+// The value of a Result, or a return of its error. A statement expression (g++, clang); never
+// around co_await, which g++ 12 cannot compile there. Each has a name of its own, so that one may
+// stand inside another.
 #define TRY(expression) TRY_COUNTED_(expression, __COUNTER__)
 #define TRY_COUNTED_(expression, number) TRY_NUMBERED_(expression, number)
 #define TRY_NUMBERED_(expression, number) TRY_AS_(expression, try_result_##number##_)
-#define TRY_AS_(expression, name)                 \
-  __extension__({                                 \
-    auto&& name = (expression);                   \
-    if (!name) [[unlikely]]                       \
-      return std::move(name).error();             \
-    ::earshot::detail::take(std::move(name));     \
+#define TRY_AS_(expression, name)             \
+  __extension__({                             \
+    auto&& name = (expression);               \
+    if (!name) [[unlikely]]                   \
+      return std::move(name).error();         \
+    ::earshot::detail::take(std::move(name)); \
   })
 
 namespace earshot::detail {

@@ -25,7 +25,8 @@ struct SecretHash {
 // Hashes a secret with a fresh random salt.
 SecretHash hash_secret(std::string_view secret);
 
-// Whether the secret is the one hashed. The comparison takes the same time wherever the digests differ.
+// Whether the secret is the one hashed. The comparison takes the same time wherever the digests
+// differ.
 bool verify_secret(const SecretHash& hash, std::string_view secret);
 
 // "sha256:<32 hex digits of salt>:<64 hex digits of digest>": what `dump` writes as secretHash.

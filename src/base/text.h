@@ -14,11 +14,12 @@ std::string to_hex(std::span<const std::uint8_t> bytes);
 // Lowercase or uppercase digits, an even number of them.
 std::optional<std::string> parse_hex(std::string_view text);
 
-// Base64 with the standard alphabet and required padding; no white space, no stray bits in the last digit.
+// Base64 with the standard alphabet and required padding; no white space, no stray bits in the last
+// digit.
 std::optional<std::string> decode_base64(std::string_view text);
 
-// Appends text as a JSON string, quotes included. The text must be valid UTF-8; control characters, quotes
-// and backslashes are escaped.
+// Appends text as a JSON string, quotes included. The text must be valid UTF-8; control characters,
+// quotes and backslashes are escaped.
 void append_json_string(std::string& out, std::string_view text);
 
 bool is_valid_utf8(std::string_view text);

@@ -104,7 +104,7 @@ class Decoder {
     if (remove) return line;
     TRY(decode_secret(line));
     line.key.scopes = TRY(scopes());
-    line.key.expires_at = TRY(time(Member::expires_at));
+    line.key.expires_at = TRY(moment(Member::expires_at));
     return line;
   }
 
@@ -134,7 +134,7 @@ class Decoder {
     const TextList& list = *TRY(this->list(Member::scopes, kScopesMax));
     std::vector<std::string> scopes;
     for (std::size_t i = 0; i < list.size(); ++i) {
-      if (list.is_bad(i) || !is_scope(list[i])) {
+      if (!is_scope(list[i])) {
         return bad(Member::scopes, i,
                    "must be a string of 1-64 characters out of a-z, 0-9, : and -");
       }
@@ -191,7 +191,7 @@ class Decoder {
     if (remove) return thing;
     thing.workspace = TRY(id<WorkspaceId>(Member::workspace_id));
     thing.title = TRY(text(Member::title));
-    if (TRY(time(Member::started))) thing.started = members_[Member::started].text;
+    if (TRY(moment(Member::started))) thing.started = members_[Member::started].text;
     thing.primary_user = TRY(id<UserId>(Member::primary_user_id));
     thing.parties = TRY(ids<UserId>(Member::party_user_ids));
     thing.is_private = TRY(flag(Member::is_private, false));
@@ -210,7 +210,7 @@ class Decoder {
     line.call = TRY(required_id<CallId>(Member::call_id));
     line.user = TRY(required_id<UserId>(Member::user_id));
     if (remove) return line;
-    line.grant.expires_at = TRY(time(Member::expires_at));
+    line.grant.expires_at = TRY(moment(Member::expires_at));
     line.grant.note = TRY(text(Member::note, kNoteBytesMax));
     return line;
   }
@@ -296,7 +296,7 @@ class Decoder {
     std::vector<IdType> ids;
     ids.reserve(list.size());
     for (std::size_t i = 0; i < list.size(); ++i) {
-      const auto id = list.is_bad(i) ? std::nullopt : parse_id<IdType>(list[i]);
+      const auto id = parse_id<IdType>(list[i]);
       if (!id) return bad(member, i, kIdReason);
       ids.push_back(*id);
     }
@@ -304,14 +304,14 @@ class Decoder {
   }
 
   // Nothing where it is absent or null.
-  Result<std::optional<Time>> time(Member member) const {
+  Result<std::optional<Time>> moment(Member member) const {
     const std::string_view text = TRY(optional_text(member));
     if (!is_given(member)) return std::optional<Time>();
-    const auto time = text.size() <= kTextBytesMax ? parse_time(text) : std::nullopt;
-    if (!time) {
+    const auto found = text.size() <= kTextBytesMax ? parse_time(text) : std::nullopt;
+    if (!found) {
       return bad(member, "must be a time with an offset, as in 2026-03-01T10:00:00Z");
     }
-    return time;
+    return found;
   }
 
   const Members& members_;

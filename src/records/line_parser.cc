@@ -166,7 +166,7 @@ class Handler {
   bool take(Shape shape) {
     if (ignored_depth_ > 0 || slot_ == nullptr) return true;
     if (in_list_) {
-      slot_->list.push_back_bad();
+      slot_->list.push_back({});
     } else {
       slot_->shape = shape;
     }

@@ -53,20 +53,15 @@ std::string path_of(Member member);
 enum class Shape : std::uint8_t { absent, null, no, yes, string, list, object, number };
 
 // A list's elements, as texts one after the other: kept from line to line without allocating anew.
+// An element that is not a string stands as an empty text, which no list of records takes.
 class TextList {
  public:
   void clear() {
     bytes_.clear();
     ends_.clear();
-    bad_index_ = kNone;
   }
   void push_back(std::string_view text) {
     bytes_ += text;
-    ends_.push_back(bytes_.size());
-  }
-  // An element that is no string.
-  void push_back_bad() {
-    if (bad_index_ == kNone) bad_index_ = ends_.size();
     ends_.push_back(bytes_.size());
   }
   std::size_t size() const { return ends_.size(); }
@@ -74,13 +69,10 @@ class TextList {
     const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
     return std::string_view(bytes_).substr(begin, ends_[index] - begin);
   }
-  bool is_bad(std::size_t index) const { return index == bad_index_; }  // of the first bad one
 
  private:
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::string bytes_;
   std::vector<std::size_t> ends_;
-  std::size_t bad_index_ = kNone;
 };
 
 struct Slot {

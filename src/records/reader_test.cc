@@ -49,16 +49,29 @@ Thing read_one(const std::string& line) {
 }
 
 constexpr const char* kExamples =
-    R"({"kind":"company","companyId":"1","name":"Acme"}
-{"kind":"key","accessKey":"ACME","secret":"acme-secret","scopes":["api:call-user-access:read","api:call-user-access:write"]}
-{"kind":"workspace","workspaceId":"10","name":"Sales"}
-{"kind":"profile","profileId":"20","workspaceId":"10","name":"Managers","callsAccess":{"permissionLevel":"report-to-them","teamLeadIds":[]}}
-{"kind":"user","userId":"234599484848423","emailAddress":"a@acme.test","firstName":"A","lastName":"B","managerId":"31","active":true,"profileIds":["20"]}
-{"kind":"user","userId":"33"}
-{"kind":"call","callId":"7782342274025937895","workspaceId":"10","title":"Intro","started":"2026-03-01T10:00:00Z","primaryUserId":"31","partyUserIds":["32"],"isPrivate":false}
-{"kind":"share","callId":"7782342274025937895","userId":"33"}
-{"kind":"grant","callId":"7782342274025937895","userId":"234599484848423"}
-)";
+    R"({"kind":"company","companyId":"1","name":"Acme"})"
+    "\n"
+    R"({"kind":"key","accessKey":"ACME","secret":"acme-secret",)"
+    R"("scopes":["api:call-user-access:read","api:call-user-access:write"]})"
+    "\n"
+    R"({"kind":"workspace","workspaceId":"10","name":"Sales"})"
+    "\n"
+    R"({"kind":"profile","profileId":"20","workspaceId":"10","name":"Managers",)"
+    R"("callsAccess":{"permissionLevel":"report-to-them","teamLeadIds":[]}})"
+    "\n"
+    R"({"kind":"user","userId":"234599484848423","emailAddress":"a@acme.test",)"
+    R"("firstName":"A","lastName":"B","managerId":"31","active":true,"profileIds":["20"]})"
+    "\n"
+    R"({"kind":"user","userId":"33"})"
+    "\n"
+    R"({"kind":"call","callId":"7782342274025937895","workspaceId":"10","title":"Intro",)"
+    R"("started":"2026-03-01T10:00:00Z","primaryUserId":"31","partyUserIds":["32"],)"
+    R"("isPrivate":false})"
+    "\n"
+    R"({"kind":"share","callId":"7782342274025937895","userId":"33"})"
+    "\n"
+    R"({"kind":"grant","callId":"7782342274025937895","userId":"234599484848423"})"
+    "\n";
 
 TEST(Reader, ReadsEveryKind) {
   Outcome outcome = read(kExamples);
@@ -127,11 +140,11 @@ TEST(Reader, TakesDefaultsForAbsentAndForNullMembers) {
             call);
   core::Profile profile;
   profile.id = {3};
-  for (
-      const char* rest :
-      {"", R"(,"callsAccess":null)", R"(,"callsAccess":{})",
-       R"(,"workspaceId":null,"name":null,"callsAccess":{"permissionLevel":null,"teamLeadIds":null})",
-       R"(,"callsAccess":{"permissionLevel":"none"})"}) {
+  for (const char* rest :
+       {"", R"(,"callsAccess":null)", R"(,"callsAccess":{})",
+        R"(,"workspaceId":null,"name":null,"callsAccess":{"permissionLevel":null,)"
+        R"("teamLeadIds":null})",
+        R"(,"callsAccess":{"permissionLevel":"none"})"}) {
     EXPECT_EQ(
         read_one<core::Profile>(R"({"kind":"profile","profileId":"3")" + std::string(rest) + "}"),
         profile);
@@ -169,13 +182,15 @@ TEST(Reader, ReadsEveryMember) {
                 R"("expiresAt":"2026-03-01T11:00:00.1234567+01:00","kind":"grant"})"),
             grant);
   const auto call = read_one<core::Call>(
-      R"({"kind":"call","callId":"1","started":"2026-03-01T11:00:00.50+01:00","isPrivate":true,"partyUserIds":["2","1","2"]})");
+      R"({"kind":"call","callId":"1","started":"2026-03-01T11:00:00.50+01:00",)"
+      R"("isPrivate":true,"partyUserIds":["2","1","2"]})");
   EXPECT_EQ(call.started, "2026-03-01T11:00:00.50+01:00");  // as given
   EXPECT_TRUE(call.is_private);
   EXPECT_EQ(call.parties, (std::vector<UserId>{{2}, {1}, {2}}));
   EXPECT_FALSE(read_one<core::User>(R"({"kind":"user","userId":"1","active":false})").active);
   const auto key = read_one<core::KeyLine>(
-      R"({"kind":"key","accessKey":"!~","scopes":[],"expiresAt":"2030-01-01T00:00:00Z","secretHash":"sha256:)" +
+      R"({"kind":"key","accessKey":"!~","scopes":[],"expiresAt":"2030-01-01T00:00:00Z",)"
+      R"("secretHash":"sha256:)" +
       std::string(32, 'A') + ":" + std::string(64, '0') + "\"}");
   EXPECT_EQ(key.key.access_key, "!~");
   EXPECT_EQ(key.key.secret.salt[15], 0xAA);
@@ -200,7 +215,8 @@ TEST(Reader, IgnoresWhatItDoesNotKnowButWantsItToBeJson) {
     }
   }
   const auto profile = read_one<core::Profile>(
-      R"({"kind":"profile","profileId":"3","callsAccess":{"x":{"permissionLevel":"all"},"name":7,"permissionLevel":"own","callsAccess":[]}})");
+      R"({"kind":"profile","profileId":"3","callsAccess":{"x":{"permissionLevel":"all"},)"
+      R"("name":7,"permissionLevel":"own","callsAccess":[]}})");
   EXPECT_EQ(profile.level, core::PermissionLevel::own);
 }
 
@@ -297,6 +313,8 @@ TEST(Reader, RefusesBadLinesAndSaysWhy) {
       {R"({"kind":"user","userId":"1","active":"yes"})", "active: must be true or false"},
       {R"({"kind":"user","userId":"1","firstName":7})", "firstName: must be a string"},
       {R"({"kind":"user","userId":"1","firstName":true})", "firstName: must be a string"},
+      {R"({"kind":"user","userId":"1","firstName":{"a":null}})", "firstName: must be a string"},
+      {R"({"kind":"user","userId":"1","firstName":[["a"],null]})", "firstName: must be a string"},
       {R"({"kind":"user","userId":"1","firstName":"a\u0000b"})", "firstName: must not contain NUL"},
       {R"({"kind":"user","userId":"1","managerId":"x"})", "managerId: " + id},
       {R"({"kind":"user","userId":"1","managerId":""})", "managerId: " + id},
@@ -314,7 +332,8 @@ TEST(Reader, RefusesBadLinesAndSaysWhy) {
       {R"({"kind":"profile","profileId":"1","callsAccess":[]})", "callsAccess: must be an object"},
       {R"({"kind":"profile","profileId":"1","callsAccess":[{"permissionLevel":"all"}]})",
        "callsAccess: must be an object"},
-      {R"({"kind":"profile","profileId":"1","callsAccess":{},"callsAccess":{"permissionLevel":"all"}})",
+      {R"({"kind":"profile","profileId":"1","callsAccess":{},)"
+       R"("callsAccess":{"permissionLevel":"all"}})",
        "callsAccess: given twice"},
       {R"({"kind":"profile","profileId":"1","callsAccess":{"permissionLevel":"ALL"}})",
        "callsAccess.permissionLevel: must be none, own, report-to-them, managers-team or all"},
@@ -322,7 +341,8 @@ TEST(Reader, RefusesBadLinesAndSaysWhy) {
        "callsAccess.permissionLevel: must be none, own, report-to-them, managers-team or all"},
       {R"({"kind":"profile","profileId":"1","callsAccess":{"permissionLevel":["all"]}})",
        "callsAccess.permissionLevel: must be a string"},
-      {R"({"kind":"profile","profileId":"1","callsAccess":{"permissionLevel":"all","permissionLevel":"all"}})",
+      {R"({"kind":"profile","profileId":"1","callsAccess":{"permissionLevel":"all",)"
+       R"("permissionLevel":"all"}})",
        "callsAccess.permissionLevel: given twice"},
       {R"({"kind":"profile","profileId":"1","callsAccess":{"teamLeadIds":[1]}})",
        "callsAccess.teamLeadIds[0]: " + id},

@@ -76,18 +76,22 @@ TEST(AppendRecord, WritesTheCanonicalLine) {
       {{one, false, own},
        R"({"kind":"profile","profileId":"21","callsAccess":{"permissionLevel":"own"}})"},
       {{one, false, leads},
-       R"({"kind":"profile","profileId":"22","callsAccess":{"permissionLevel":"none","teamLeadIds":["1"]}})"},
+       R"({"kind":"profile","profileId":"22","callsAccess":{"permissionLevel":"none",)"
+       R"("teamLeadIds":["1"]}})"},
       {{one, false, user},
-       R"({"kind":"user","userId":"234599484848423","emailAddress":"a@acme.test","firstName":"A","lastName":"\"B\"",)"
+       R"({"kind":"user","userId":"234599484848423","emailAddress":"a@acme.test",)"
+       R"("firstName":"A","lastName":"\"B\"",)"
        R"("managerId":"31","active":false,"profileIds":["20","19"]})"},
       {{one, false, plain_user}, R"({"kind":"user","userId":"33"})"},
       {{one, false, call},
        R"({"kind":"call","callId":"7782342274025937895","workspaceId":"10","title":"Intro",)"
-       R"("started":"2026-03-01T10:00:00.50Z","primaryUserId":"31","partyUserIds":["32","30"],"isPrivate":true})"},
+       R"("started":"2026-03-01T10:00:00.50Z","primaryUserId":"31","partyUserIds":["32",)"
+       R"("30"],"isPrivate":true})"},
       {{one, false, plain_call}, R"({"kind":"call","callId":"34"})"},
       {{one, false, core::ShareLine{{7}, {8}}}, R"({"kind":"share","callId":"7","userId":"8"})"},
       {{one, false, grant},
-       R"({"kind":"grant","callId":"7","userId":"8","expiresAt":"2030-01-01T00:00:00.000001Z","note":"why"})"},
+       R"({"kind":"grant","callId":"7","userId":"8",)"
+       R"("expiresAt":"2030-01-01T00:00:00.000001Z","note":"why"})"},
       {{one, true, core::Company{one, "Acme"}},
        R"({"kind":"company","companyId":"1","remove":true})"},
       {{one, true, key}, R"({"kind":"key","accessKey":"ACME","remove":true})"},
