@@ -11,6 +11,7 @@
 
 #include "auth/scopes.h"
 #include "cli/values.h"
+#include "records/limits.h"
 
 namespace earshot::cli {
 namespace {
@@ -294,7 +295,9 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
 
 // "api:call-user-access:read": words of letters, digits and dashes, with colons between.
 bool is_scope(std::string_view text) {
-  if (text.empty() || text.size() > 100 || text.front() == ':' || text.back() == ':') return false;
+  if (text.empty() || text.size() > records::kScopeCharsMax || text.front() == ':' ||
+      text.back() == ':')
+    return false;
   return std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
   });

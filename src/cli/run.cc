@@ -1,0 +1,164 @@
+#include "cli/run.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "cli/control.h"
+#include "cli/options.h"
+#include "cli/run_command.h"
+#include "cli/serve.h"
+#include "store/embedded.h"
+
+namespace earshot::cli {
+namespace {
+
+int refuse(const Error& error) {
+  std::fprintf(stderr, "earshot: %s\n", error.message.c_str());
+  return 2;
+}
+
+std::optional<std::string> read_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+class Input {
+ public:
+  explicit Input(int fd) : fd_(fd) {}
+  Input(Input&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Input(const Input&) = delete;
+  ~Input() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error cannot(const std::string& what) {
+  return invalid_argument("cannot " + what + ": " + std::strerror(errno));
+}
+
+// A file without a name that holds all that the descriptor gives, so that whoever applies it waits
+// for a disk and not for whoever writes to a pipe.
+Result<Input> spool(int from) {
+  std::FILE* file = std::tmpfile();
+  if (file == nullptr) return cannot("make a temporary file");
+  Input spooled(dup(fileno(file)));
+  std::fclose(file);
+  std::array<char, 64 << 10> buffer;
+  for (;;) {
+    const auto bytes = read(from, buffer.data(), buffer.size());
+    if (bytes == 0) break;
+    if (bytes < 0) return cannot("read the records");
+    if (write(spooled.get(), buffer.data(), static_cast<std::size_t>(bytes)) != bytes) {
+      return cannot("write to a temporary file");
+    }
+  }
+  lseek(spooled.get(), 0, SEEK_SET);
+  return spooled;
+}
+
+Result<Input> open_input(const Command& command) {
+  const bool has_input = command.verb == Verb::load;
+  const bool is_standard_input = has_input && command.name == "-";
+  const std::string path = has_input ? command.name : "/dev/null";
+  Input input(is_standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (input.get() < 0) return cannot("open " + path);
+  struct stat info {};
+  if (fstat(input.get(), &info) != 0) return cannot("open " + path);
+  if (S_ISDIR(info.st_mode)) return invalid_argument(path + " is a directory");
+  if (has_input && !S_ISREG(info.st_mode)) return spool(input.get());
+  return input;
+}
+
+// Opens the store for commands, or has the server that has it open run them.
+class CommandRunner {
+ public:
+  explicit CommandRunner(std::string directory) : directory_(std::move(directory)) {}
+
+  Result<int> run(const Command& command) {
+    const Input input = TRY(open_input(command));
+    // A server that is starting has the lock before it takes commands, one that ends after it does.
+    constexpr int kTries = 20;
+    constexpr std::chrono::milliseconds kPause{100};
+    for (int tries = 1; !store_; ++tries) {
+      const auto code =
+          TRY(run_in_server(directory_, command, input.get(), STDOUT_FILENO, STDERR_FILENO));
+      if (code) return *code;
+      auto opened = open_store(command);
+      if (opened) {
+        store_ = std::move(*opened);
+      } else if (opened.error().code != Code::conflict || tries == kTries) {
+        return opened.error();
+      } else {
+        std::this_thread::sleep_for(kPause);
+      }
+    }
+    Output out(STDOUT_FILENO), err(STDERR_FILENO);
+    CommandIo io{input.get(), &out, &err, [] { return false; }};
+    return run_command(*store_, command, io);
+  }
+
+ private:
+  Result<std::unique_ptr<store::Store>> open_store(const Command& command) {
+    store::EmbeddedOptions options;
+    options.directory = directory_;
+    options.create_if_missing = command.verb == Verb::load;
+    return store::open_embedded(std::move(options));
+  }
+
+  const std::string directory_;
+  std::unique_ptr<store::Store> store_;
+};
+
+int run_store_commands(const StoreCommands& task) {
+  std::signal(SIGPIPE, SIG_IGN);  // an output that has gone is an error of the command
+  CommandRunner runner(task.store);
+  for (const auto& command : task.commands) {
+    const auto code = runner.run(command);
+    if (!code) return refuse(code.error());
+    if (*code != 0) return *code;
+  }
+  return 0;
+}
+
+int run_task(const Task& task) {
+  if (const auto* text = std::get_if<Text>(&task)) {
+    std::fputs(text->text.c_str(), stdout);
+    return std::fflush(stdout) == 0 ? 0 : 1;
+  }
+  if (const auto* commands = std::get_if<StoreCommands>(&task))
+    return run_store_commands(*commands);
+  block_signals();
+  return serve(std::get<ServeOptions>(task));
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv) {
+  try {
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    const auto task = parse_command_line(arguments, read_environment);
+    return task ? run_task(*task) : refuse(task.error());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "earshot: internal error: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace earshot::cli

@@ -1,0 +1,248 @@
+#include "cli/run_command.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "auth/scopes.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "cli/load.h"
+#include "records/writer.h"
+
+namespace earshot::cli {
+namespace {
+
+constexpr std::size_t kAccessKeyChars = 20;
+constexpr std::size_t kSecretChars = 43;  // 256 bits
+
+// The exit code of a command that got so far.
+using Done = Result<int>;
+
+// One record, made here.
+class OneRecord final : public store::RecordSource {
+ public:
+  OneRecord(core::Record record, std::string position)
+      : record_(std::move(record)), position_(std::move(position)) {}
+  Result<std::optional<core::Record>> next() override {
+    return std::exchange(record_, std::nullopt);
+  }
+  std::string position() const override { return position_; }
+
+ private:
+  std::optional<core::Record> record_;
+  const std::string position_;
+};
+
+Status apply(store::Store& store, core::Record record, std::string position) {
+  OneRecord source(std::move(record), std::move(position));
+  TRY(store.load(source, store::Origin{make_request_id(), ""}));
+  return {};
+}
+
+Done run_load(store::Store& store, const Command& command, CommandIo& io) {
+  const auto loaded = TRY(load_records(store, command.name, io.in, *io.err, io.cancelled));
+  const std::string warning = describe_warnings(loaded.warnings);
+  if (!warning.empty()) TRY(io.err->write("earshot: warning: " + warning + "\n"));
+  TRY(io.out->write(describe(command.name, loaded)));
+  return 0;
+}
+
+Done run_dump(store::Store& store, CommandIo& io) {
+  constexpr std::uint64_t kLookEvery = 256;
+  std::string line;
+  std::optional<CompanyId> company;
+  std::uint64_t records = 0;
+  TRY(store.dump([&](const core::Record& record) -> Status {
+    if (++records % kLookEvery == 0 && io.cancelled()) return unavailable("the dump was cancelled");
+    line.clear();
+    records::append_record(line, record, company);
+    company = record.company;
+    return io.out->write(line);
+  }));
+  return 0;
+}
+
+std::string encode_base64(std::string_view text) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string result;
+  for (std::size_t at = 0; at < text.size(); at += 3) {
+    const std::string_view group = text.substr(at, 3);
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      bits = bits << 8 | (i < group.size() ? static_cast<unsigned char>(group[i]) : 0U);
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+      result += i <= group.size() ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
+    }
+  }
+  return result;
+}
+
+void append_json_member(std::string& out, std::string_view name, std::string_view text) {
+  if (out.back() != '{') out += ',';
+  append_json_string(out, name);
+  out += ':';
+  append_json_string(out, text);
+}
+
+// {"accessKey":…,"companyId":…,"scopes":[…],"expiresAt":…}; with the secret where it is shown.
+std::string key_as_json(CompanyId company, const core::Key& key, std::string_view secret) {
+  std::string line = "{";
+  append_json_member(line, "accessKey", key.access_key);
+  if (!secret.empty()) append_json_member(line, "secret", secret);
+  append_json_member(line, "companyId", to_string(company));
+  line += ",\"scopes\":[";
+  for (const auto& scope : key.scopes) {
+    if (line.back() != '[') line += ',';
+    append_json_string(line, scope);
+  }
+  line += ']';
+  if (key.expires_at) append_json_member(line, "expiresAt", format_time(*key.expires_at));
+  return line + "}\n";
+}
+
+Done run_key_create(store::Store& store, const Command& command, CommandIo& io) {
+  for (const auto& scope : command.scopes) {
+    if (!auth::is_known_scope(scope)) {
+      TRY(io.err->write("earshot: warning: no operation asks for the scope " + scope + "\n"));
+    }
+  }
+  const std::string secret = make_random_text(kSecretChars);
+  core::Key key;
+  key.access_key = make_random_text(kAccessKeyChars);
+  key.secret = hash_secret(secret);
+  key.scopes = command.scopes;
+  std::ranges::sort(key.scopes);
+  key.scopes.erase(std::ranges::unique(key.scopes).begin(), key.scopes.end());
+  key.expires_at = command.expires_at;
+  const CompanyId company = command.company.value_or(CompanyId{});
+  TRY(apply(store, {company, false, core::KeyLine{key, std::nullopt}}, "key create"));
+  if (command.as_json) {
+    TRY(io.out->write(key_as_json(company, key, secret)));
+  } else {
+    TRY(io.out->write("access key:     " + key.access_key + "\nsecret:         " + secret +
+                      "\nauthorization:  Basic " + encode_base64(key.access_key + ":" + secret) +
+                      "\n\nThe secret is not kept and will not be shown again.\n"));
+  }
+  return 0;
+}
+
+Done run_key_list(store::Store& store, const Command& command, CommandIo& io) {
+  const auto keys = store.list_keys(command.company);
+  if (command.as_json) {
+    for (const auto& entry : keys) TRY(io.out->write(key_as_json(entry->company, entry->key, "")));
+    return 0;
+  }
+  std::vector<std::array<std::string, 4>> rows = {{"COMPANY", "ACCESS KEY", "EXPIRES", "SCOPES"}};
+  for (const auto& entry : keys) {
+    std::string scopes;
+    for (const auto& scope : entry->key.scopes) scopes += (scopes.empty() ? "" : " ") + scope;
+    const auto& expires_at = entry->key.expires_at;
+    std::string expires = expires_at ? format_time(*expires_at) : "never";
+    if (expires_at && *expires_at <= wall_now()) expires += " (past)";
+    rows.push_back({to_string(entry->company), entry->key.access_key, expires, scopes});
+  }
+  std::array<std::size_t, 3> widths{};
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    }
+    TRY(io.out->write(line + row[3] + "\n"));
+  }
+  return 0;
+}
+
+Done run_key_revoke(store::Store& store, const Command& command, CommandIo& io) {
+  const auto entry = store.find_key(command.access_key);
+  if (!entry) return not_found("there is no access key " + command.access_key);
+  core::Key key;
+  key.access_key = command.access_key;
+  TRY(apply(store, {entry->company, true, core::KeyLine{key, std::nullopt}}, "key revoke"));
+  TRY(io.out->write("revoked " + command.access_key + " of company " + to_string(entry->company) +
+                    "\n"));
+  return 0;
+}
+
+Done run_backup(store::Store& store, const Command& command, CommandIo& io) {
+  TRY(store.backup(command.directory));
+  TRY(io.out->write("backup is in " + command.directory + "\n"));
+  return 0;
+}
+
+std::string report_as_json(const store::VerifyReport& report) {
+  std::string line = "{\"sound\":";
+  line += report.faults.empty() ? "true" : "false";
+  const std::pair<std::string_view, std::uint64_t> counts[] = {{"companies", report.companies},
+                                                               {"calls", report.calls},
+                                                               {"shares", report.shares},
+                                                               {"grants", report.grants},
+                                                               {"changes", report.changes}};
+  for (const auto& [name, count] : counts) {
+    line.append(",\"").append(name).append("\":").append(std::to_string(count));
+  }
+  line += ",\"faults\":[";
+  for (const auto& fault : report.faults) {
+    if (line.back() != '[') line += ',';
+    append_json_string(line, fault);
+  }
+  return line + "]}\n";
+}
+
+Done run_verify(store::Store& store, const Command& command, CommandIo& io) {
+  const auto report = TRY(store.verify());
+  if (command.as_json) {
+    TRY(io.out->write(report_as_json(report)));
+    return report.faults.empty() ? 0 : 1;
+  }
+  for (const auto& fault : report.faults) TRY(io.err->write("earshot: fault: " + fault + "\n"));
+  if (report.faults.size() == store::kVerifyFaultsMax) {
+    TRY(io.err->write("earshot: there may be more faults; these are the first\n"));
+  }
+  TRY(io.out->write("companies: " + std::to_string(report.companies) + "\ncalls:     " +
+                    std::to_string(report.calls) + "\nshares:    " + std::to_string(report.shares) +
+                    "\ngrants:    " + std::to_string(report.grants) +
+                    "\nchanges:   " + std::to_string(report.changes) + "\n" +
+                    (report.faults.empty() ? "the store is sound\n" : "the store is NOT sound\n")));
+  return report.faults.empty() ? 0 : 1;
+}
+
+Done run(store::Store& store, const Command& command, CommandIo& io) {
+  switch (command.verb) {
+    case Verb::load:
+      return run_load(store, command, io);
+    case Verb::dump:
+      return run_dump(store, io);
+    case Verb::key_create:
+      return run_key_create(store, command, io);
+    case Verb::key_list:
+      return run_key_list(store, command, io);
+    case Verb::key_revoke:
+      return run_key_revoke(store, command, io);
+    case Verb::backup:
+      return run_backup(store, command, io);
+    case Verb::verify:
+      return run_verify(store, command, io);
+  }
+  return internal("no such command");
+}
+
+}  // namespace
+
+int run_command(store::Store& store, const Command& command, CommandIo& io) {
+  Done done = run(store, command, io);
+  if (done) {
+    // Output that could not be written is a command that was not done.
+    if (const auto flushed = io.out->flush(); !flushed) done = flushed.error();
+  }
+  if (!done) (void)io.err->write("earshot: " + done.error().message + "\n");
+  (void)io.err->flush();
+  return done ? *done : 1;
+}
+
+}  // namespace earshot::cli
