@@ -98,6 +98,7 @@ class EmbeddedStore final : public Store {
   void keep_house();
   Status apply_retention();
   Status cut_company(CompanyId company, core::Revision horizon);
+  Status write_cut(rocksdb::WriteBatch& batch);
   Status cut_directory(CompanyId company, core::Revision horizon, rocksdb::WriteBatch& batch);
   Ground ground();
   Status check_space();

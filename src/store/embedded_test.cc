@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
+#include <rocksdb/sst_file_writer.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -207,6 +208,41 @@ TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
   const auto view = read_now(*store, {1}, {{1}});
   ASSERT_TRUE(view.has_value()) << "what was published can be read";
   EXPECT_EQ(view->entries[0]->grants.size(), 1U);
+}
+
+// RocksDB 7.8 loses the status of a file that is not in memory when another file of its level came before it, unless it is told
+// to look for no range tombstones: an entry would be read without some of its grants.
+TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
+  const std::string rows = directory.path() + "/rows";
+  const store::CallRowKey call{{1}, {1}, store::RowKind::call, {}};
+  const store::CallRowKey grant{{1}, {1}, store::RowKind::grant, {4}};
+  const auto open_rows = [&] { return std::move(*store::Rocks::open({.directory = rows, .block_cache_bytes = 1 << 20})); };
+  {
+    const auto rocks = open_rows();
+    std::vector<std::string> files;
+    for (const auto& [key, value] :
+         {std::pair(encode_key(call), encode_value(store::CallRow{{1, 0}, core::Call{}})),
+          std::pair(encode_key(grant), encode_value(store::GrantRowValue{{1, 1}, core::Grant{}}))}) {
+      files.push_back(directory.path() + "/" + std::to_string(files.size()) + ".sst");
+      rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), rocks->options_of(store::Family::calls),
+                                    rocks->family(store::Family::calls));
+      ASSERT_TRUE(writer.Open(files.back()).ok());
+      ASSERT_TRUE(writer.Put(key, value).ok());
+      ASSERT_TRUE(writer.Finish().ok());
+    }
+    ASSERT_TRUE(rocks->db().IngestExternalFile(rocks->family(store::Family::calls), files, {}).ok());
+  }
+  const auto rocks = open_rows();
+  const store::CallRef ref{{1}, {1}};
+  ASSERT_TRUE(rocks->get(store::Family::calls, encode_key(call))->has_value()) << "the first file is in memory now";
+  const auto from_memory = rocks->read_entry(ref, store::Rocks::Tier::memory);
+  ASSERT_TRUE(from_memory.has_value());
+  EXPECT_FALSE(from_memory->has_value()) << "the second is not";
+  const auto from_disk = rocks->read_entry(ref, store::Rocks::Tier::disk);
+  EXPECT_EQ((**from_disk)->grants.size(), 1U);
+  const auto then_from_memory = rocks->read_entry(ref, store::Rocks::Tier::memory);
+  ASSERT_TRUE(then_from_memory->has_value());
+  EXPECT_EQ((**then_from_memory)->grants.size(), 1U);
 }
 
 TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {

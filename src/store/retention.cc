@@ -6,6 +6,10 @@
 
 namespace earshot::store {
 
+namespace {
+constexpr std::size_t kCutBytesMax = 1 << 20;  // of deletions in one write
+}
+
 Status EmbeddedStore::apply_retention() {
   const Time oldest{options_.clock().micros -
                     std::chrono::duration_cast<std::chrono::microseconds>(*options_.retention).count()};
@@ -37,15 +41,30 @@ Status EmbeddedStore::apply_retention() {
 Status EmbeddedStore::cut_company(CompanyId company, core::Revision horizon) {
   const CompanyState* state = TRY(companies_.meet(company));
   if (state->removals()) return {};  // rows that await their sweep still need their markers
+  // One by one, not as a range: see read_options() in rocks.cc. The horizon comes first, so that a cut that ends half-way
+  // is known as one: what it left is cut next time.
   rocksdb::WriteBatch batch;
-  batch.DeleteRange(rocks_->family(Family::changes), encode_key(ChangeKey{company, 0, 0}),
-                    encode_key(ChangeKey{company, horizon + 1, 0}));
   batch.Put(rocks_->family(Family::meta), encode_company_key(kHorizonTag, company),
             encode_stamp_value({horizon, 0}));
   TRY(cut_directory(company, horizon, batch));
-  const rocksdb::Status written = rocks_->write(batch, false);
-  if (!written.ok()) return from_rocksdb(written, "cutting the record of changes");
+  TRY(rocks_->scan(Family::changes, encode_company_prefix(company), nullptr,
+                   [&](std::string_view key_bytes, std::string_view) -> Result<bool> {
+                     const auto key = decode_change_key(key_bytes);
+                     if (!key) return corrupt("changes");
+                     if (key->revision > horizon) return false;
+                     batch.Delete(rocks_->family(Family::changes), slice(key_bytes));
+                     if (batch.GetDataSize() > kCutBytesMax) TRY(write_cut(batch));
+                     return true;
+                   }));
+  TRY(write_cut(batch));
   rocks_->horizons().set(company, horizon);
+  return {};
+}
+
+Status EmbeddedStore::write_cut(rocksdb::WriteBatch& batch) {
+  const rocksdb::Status written = rocks_->write(batch, false);
+  batch.Clear();
+  if (!written.ok()) return from_rocksdb(written, "cutting the record of changes");
   return {};
 }
 
