@@ -74,7 +74,6 @@ const sockaddr* generic(const sockaddr_un& name) {
 
 // One message with the descriptors.
 Status send_command(int socket, const std::string& text, const std::array<int, kDescriptors>& fds) {
-  if (text.size() > kMessageBytesMax) return invalid_argument("the command is too long");
   iovec piece{const_cast<char*>(text.data()), text.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
   msghdr message{};
@@ -263,9 +262,15 @@ Result<std::optional<int>> run_in_server(const std::string& directory, const Com
     if (errno == ENOENT || errno == ECONNREFUSED) return std::optional<int>();
     return system_error("cannot reach the server that has " + directory + " open");
   }
-  TRY(send_command(socket.get(), encode_command(command), {in, out, err}));
+  const std::string message = encode_command(command);
+  if (message.size() > kMessageBytesMax) return invalid_argument("the command is too long");
+  const Status sent = send_command(socket.get(), message, {in, out, err});
   std::array<char, 16> text{};
-  const auto bytes = recv(socket.get(), text.data(), text.size(), 0);
+  auto bytes = recv(socket.get(), text.data(), text.size(), 0);
+  // A server that answers "busy" does not read the command, so that the end of the connection is
+  // told first, and the answer second.
+  if (bytes < 0 && errno == ECONNRESET) bytes = recv(socket.get(), text.data(), text.size(), 0);
+  if (bytes <= 0 && !sent) return sent.error();
   if (bytes <= 0) return unavailable("the server ended before the command did");
   const std::string_view reply(text.data(), static_cast<std::size_t>(bytes));
   if (reply == kBusy) return unavailable("the server is busy with other commands; try again");

@@ -1,11 +1,7 @@
 #include "cli/load.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "base/random.h"
@@ -21,87 +17,37 @@ constexpr std::size_t kBarColumns = 30;
 // How far a load is, redrawn on one line of a terminal.
 class Progress {
  public:
-  Progress(std::string name, std::uint64_t bytes_total, Output& out)
-      : name_(std::move(name)), bytes_total_(bytes_total), out_(out), draws_(out.is_terminal()) {}
+  Progress(std::string name, Output& out)
+      : name_(std::move(name)), out_(out), draws_(out.is_terminal()) {}
   ~Progress() {
     if (has_drawn_) out_.write_if_ready("\r\x1b[K");
   }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void show(std::uint64_t bytes, std::uint64_t records) {
+  void show(std::uint64_t applied, std::uint64_t total) {
     if (!draws_) return;
     const auto now = steady_clock::now();
     if (now - drawn_at_ < kDrawEvery) return;
     drawn_at_ = now;
     has_drawn_ = true;
     std::string line = "\r\x1b[K" + name_ + "  ";
-    if (bytes_total_ > 0) {
-      const auto share =
-          std::min(1.0, static_cast<double>(bytes) / static_cast<double>(bytes_total_));
-      const auto filled = static_cast<std::size_t>(share * kBarColumns);
+    if (applied == 0) {
+      line += "read " + std::to_string(total);
+    } else {
+      const auto filled = static_cast<std::size_t>(applied * kBarColumns / total);
       line += "[" + std::string(filled, '#') + std::string(kBarColumns - filled, ' ') + "] " +
-              std::to_string(static_cast<int>(share * 100)) + "%  ";
+              std::to_string(applied * 100 / total) + "% of " + std::to_string(total);
     }
-    out_.write_if_ready(line + std::to_string(records) + " records");
+    out_.write_if_ready(line + " records");
   }
 
  private:
   const std::string name_;
-  const std::uint64_t bytes_total_;
   Output& out_;
   const bool draws_;
   bool has_drawn_ = false;
   steady_clock::time_point drawn_at_ = steady_clock::now();
-};
-
-std::uint64_t file_size(int fd) {
-  struct stat info {};
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return 0;
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
-class FileSource final : public store::RecordSource {
- public:
-  FileSource(const std::string& name, int fd, Output& out, const Cancelled& cancelled)
-      : reader_(name, [this](std::span<char> buffer) { return read_bytes(buffer); }),
-        name_(name),
-        fd_(fd),
-        cancelled_(cancelled),
-        progress_(name, file_size(fd), out) {}
-
-  Result<std::optional<core::Record>> next() override {
-    constexpr std::uint64_t kLookEvery = 256;  // a look at the clock and at who asked costs a call
-    if (++records_ % kLookEvery == 0) {
-      if (cancelled_()) return unavailable(name_ + ": the load was cancelled; nothing was applied");
-      progress_.show(bytes_, records_);
-    }
-    return reader_.next();
-  }
-  std::string position() const override { return reader_.position(); }
-  const records::Warnings& warnings() const { return reader_.warnings(); }
-
- private:
-  Result<std::size_t> read_bytes(std::span<char> buffer) {
-    for (;;) {
-      const auto bytes = read(fd_, buffer.data(), buffer.size());
-      if (bytes >= 0) {
-        bytes_ += static_cast<std::uint64_t>(bytes);
-        return static_cast<std::size_t>(bytes);
-      }
-      if (errno != EINTR) {
-        return invalid_argument("cannot read " + name_ + ": " + std::strerror(errno));
-      }
-    }
-  }
-
-  records::Reader reader_;
-  const std::string name_;
-  const int fd_;
-  const Cancelled& cancelled_;
-  Progress progress_;
-  std::uint64_t bytes_ = 0;
-  std::uint64_t records_ = 0;
 };
 
 std::string counted(std::uint64_t number, const std::string& thing) {
@@ -110,14 +56,19 @@ std::string counted(std::uint64_t number, const std::string& thing) {
 
 }  // namespace
 
-Result<Loaded> load_records(store::Store& store, const std::string& name, int fd, Output& progress,
-                            const Cancelled& cancelled) {
-  FileSource source(name, fd, progress, cancelled);
-  const auto report = TRY(store.load(source, store::Origin{make_request_id(), ""}));
-  return Loaded{report, source.warnings()};
+Result<service::LoadResult> load_with_progress(store::Store& store, const std::string& name, int fd,
+                                               Output& progress, const Cancelled& cancelled) {
+  Progress bar(name, progress);
+  service::LoadOptions options;
+  options.progress = [&](std::uint64_t applied, std::uint64_t total) -> Status {
+    if (cancelled()) return unavailable(name + ": the load was cancelled; nothing was applied");
+    bar.show(applied, total);
+    return {};
+  };
+  return service::load_records(store, fd, name, options, store::Origin{make_request_id(), ""});
 }
 
-std::string describe(const std::string& name, const Loaded& loaded) {
+std::string describe(const std::string& name, const service::LoadResult& loaded) {
   return name + ": " + counted(loaded.report.records, "record") + ", " +
          counted(loaded.report.changes, "change") + "\n";
 }

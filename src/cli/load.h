@@ -1,30 +1,25 @@
-// Applies records from an open file to a store, and shows how far it is. Shared by `load` and
-// `serve`.
+// Loads records for a person: shows how far it is, and says what came of it. Shared by `load` and
+// `serve`; the loading itself is in service/records.
 #pragma once
 
 #include <string>
 
 #include "base/result.h"
 #include "cli/output.h"
-#include "records/reader.h"
-#include "store/store.h"
+#include "service/records.h"
 
 namespace earshot::cli {
 
-struct Loaded {
-  store::LoadReport report;
-  records::Warnings warnings;
-};
+// Applies the whole of what the descriptor gives, or nothing of it. `name` is the file's, for
+// messages. A bar is drawn on `progress` where that is a terminal. Errors: those of
+// service::load_records, and unavailable where it was cancelled.
+Result<service::LoadResult> load_with_progress(store::Store& store, const std::string& name, int fd,
+                                               Output& progress, const Cancelled& cancelled);
 
-// Applies the whole of what the descriptor gives from where it stands, or nothing of it. `name` is
-// the file's, for messages. A bar is drawn on `progress` where that is a terminal. Errors:
-// invalid_argument for a bad line ("FILE:LINE: reason"), unavailable where it was cancelled, and
-// the store's.
-Result<Loaded> load_records(store::Store& store, const std::string& name, int fd, Output& progress,
-                            const Cancelled& cancelled);
+// "fixtures.ndjson: 12 records, 3 changes"
+std::string describe(const std::string& name, const service::LoadResult& loaded);
 
-// "fixtures.ndjson: 12 records, 3 changes", and a line for what should not stay as it is.
-std::string describe(const std::string& name, const Loaded& loaded);
-std::string describe_warnings(const records::Warnings& warnings);  // without end; empty: none
+// What was taken but should not stay as it is; empty where there is nothing.
+std::string describe_warnings(const records::Warnings& warnings);
 
 }  // namespace earshot::cli

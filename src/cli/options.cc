@@ -364,16 +364,16 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   parser.text("--store", task.store, "directory of the store", "DIR")->capture_default_str();
   switch (verb) {
     case Verb::load:
-      parser.texts("file", files, "records", "FILE")->required();
+      parser.texts("FILE", files, "records", "FILE")->required();
       break;
     case Verb::key_create:
       declare_key_create(parser, command);
       break;
     case Verb::key_revoke:
-      parser.text("access-key", command.access_key, "the key's name", "ACCESSKEY")->required();
+      parser.text("ACCESSKEY", command.access_key, "the key's name", "ACCESSKEY")->required();
       break;
     case Verb::backup:
-      parser.text("directory", command.directory, "where to", "DIR")->required();
+      parser.text("DIR", command.directory, "where to", "DIR")->required();
       break;
     case Verb::key_list:
     case Verb::verify:
@@ -384,6 +384,8 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   }
   if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
   TRY(check_store_place(task.store));
+  std::ranges::sort(command.scopes);
+  command.scopes.erase(std::ranges::unique(command.scopes).begin(), command.scopes.end());
   // The server that may carry it out has another working directory.
   if (verb == Verb::backup) command.directory = absolute(command.directory);
   if (verb != Verb::load) {

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -19,6 +18,7 @@
 #include "cli/options.h"
 #include "cli/run_command.h"
 #include "cli/serve.h"
+#include "service/records.h"
 #include "store/embedded.h"
 
 namespace earshot::cli {
@@ -53,26 +53,6 @@ Error cannot(const std::string& what) {
   return invalid_argument("cannot " + what + ": " + std::strerror(errno));
 }
 
-// A file without a name that holds all that the descriptor gives, so that whoever applies it waits
-// for a disk and not for whoever writes to a pipe.
-Result<Input> spool(int from) {
-  std::FILE* file = std::tmpfile();
-  if (file == nullptr) return cannot("make a temporary file");
-  Input spooled(dup(fileno(file)));
-  std::fclose(file);
-  std::array<char, 64 << 10> buffer;
-  for (;;) {
-    const auto bytes = read(from, buffer.data(), buffer.size());
-    if (bytes == 0) break;
-    if (bytes < 0) return cannot("read the records");
-    if (write(spooled.get(), buffer.data(), static_cast<std::size_t>(bytes)) != bytes) {
-      return cannot("write to a temporary file");
-    }
-  }
-  lseek(spooled.get(), 0, SEEK_SET);
-  return spooled;
-}
-
 Result<Input> open_input(const Command& command) {
   const bool has_input = command.verb == Verb::load;
   const bool is_standard_input = has_input && command.name == "-";
@@ -82,7 +62,10 @@ Result<Input> open_input(const Command& command) {
   struct stat info {};
   if (fstat(input.get(), &info) != 0) return cannot("open " + path);
   if (S_ISDIR(info.st_mode)) return invalid_argument(path + " is a directory");
-  if (has_input && !S_ISREG(info.st_mode)) return spool(input.get());
+  // Whoever applies it shall wait for a disk, not for whoever writes to a pipe.
+  if (has_input && !S_ISREG(info.st_mode)) {
+    return Input(TRY(service::spool(input.get(), command.name)));
+  }
   return input;
 }
 

@@ -1,47 +1,26 @@
 #include "cli/run_command.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
-#include "auth/scopes.h"
 #include "base/random.h"
-#include "base/secret.h"
 #include "base/text.h"
 #include "cli/load.h"
-#include "records/writer.h"
+#include "service/keys.h"
+#include "service/records.h"
 
 namespace earshot::cli {
 namespace {
 
-constexpr std::size_t kAccessKeyChars = 20;
-constexpr std::size_t kSecretChars = 43;  // 256 bits
-
 // The exit code of a command that got so far.
 using Done = Result<int>;
 
-// One record, made here.
-class OneRecord final : public store::RecordSource {
- public:
-  OneRecord(core::Record record, std::string position)
-      : record_(std::move(record)), position_(std::move(position)) {}
-  Result<std::optional<core::Record>> next() override {
-    return std::exchange(record_, std::nullopt);
-  }
-  std::string position() const override { return position_; }
-
- private:
-  std::optional<core::Record> record_;
-  const std::string position_;
-};
-
-Status apply(store::Store& store, core::Record record, std::string position) {
-  OneRecord source(std::move(record), std::move(position));
-  TRY(store.load(source, store::Origin{make_request_id(), ""}));
-  return {};
-}
+// What an operator does has a request id in the record of changes, but no access key.
+store::Origin by_operator() { return {make_request_id(), ""}; }
 
 Done run_load(store::Store& store, const Command& command, CommandIo& io) {
-  const auto loaded = TRY(load_records(store, command.name, io.in, *io.err, io.cancelled));
+  const auto loaded = TRY(load_with_progress(store, command.name, io.in, *io.err, io.cancelled));
   const std::string warning = describe_warnings(loaded.warnings);
   if (!warning.empty()) TRY(io.err->write("earshot: warning: " + warning + "\n"));
   TRY(io.out->write(describe(command.name, loaded)));
@@ -49,17 +28,7 @@ Done run_load(store::Store& store, const Command& command, CommandIo& io) {
 }
 
 Done run_dump(store::Store& store, CommandIo& io) {
-  constexpr std::uint64_t kLookEvery = 256;
-  std::string line;
-  std::optional<CompanyId> company;
-  std::uint64_t records = 0;
-  TRY(store.dump([&](const core::Record& record) -> Status {
-    if (++records % kLookEvery == 0 && io.cancelled()) return unavailable("the dump was cancelled");
-    line.clear();
-    records::append_record(line, record, company);
-    company = record.company;
-    return io.out->write(line);
-  }));
+  TRY(service::dump_records(store, [&io](std::string_view lines) { return io.out->write(lines); }));
   return 0;
 }
 
@@ -104,26 +73,16 @@ std::string key_as_json(CompanyId company, const core::Key& key, std::string_vie
 }
 
 Done run_key_create(store::Store& store, const Command& command, CommandIo& io) {
-  for (const auto& scope : command.scopes) {
-    if (!auth::is_known_scope(scope)) {
-      TRY(io.err->write("earshot: warning: no operation asks for the scope " + scope + "\n"));
-    }
-  }
-  const std::string secret = make_random_text(kSecretChars);
-  core::Key key;
-  key.access_key = make_random_text(kAccessKeyChars);
-  key.secret = hash_secret(secret);
-  key.scopes = command.scopes;
-  std::ranges::sort(key.scopes);
-  key.scopes.erase(std::ranges::unique(key.scopes).begin(), key.scopes.end());
-  key.expires_at = command.expires_at;
-  const CompanyId company = command.company.value_or(CompanyId{});
-  TRY(apply(store, {company, false, core::KeyLine{key, std::nullopt}}, "key create"));
+  const service::KeyRequest request{command.company.value_or(CompanyId{}), command.scopes,
+                                    command.expires_at};
+  const auto made = TRY(service::create_key(store, request, by_operator(), wall_now()));
   if (command.as_json) {
-    TRY(io.out->write(key_as_json(company, key, secret)));
+    const core::Key key{made.access_key, {}, request.scopes, request.expires_at};
+    TRY(io.out->write(key_as_json(request.company, key, made.secret)));
   } else {
-    TRY(io.out->write("access key:     " + key.access_key + "\nsecret:         " + secret +
-                      "\nauthorization:  Basic " + encode_base64(key.access_key + ":" + secret) +
+    TRY(io.out->write("access key:     " + made.access_key + "\nsecret:         " + made.secret +
+                      "\nauthorization:  Basic " +
+                      encode_base64(made.access_key + ":" + made.secret) +
                       "\n\nThe secret is not kept and will not be shown again.\n"));
   }
   return 0;
@@ -159,13 +118,8 @@ Done run_key_list(store::Store& store, const Command& command, CommandIo& io) {
 }
 
 Done run_key_revoke(store::Store& store, const Command& command, CommandIo& io) {
-  const auto entry = store.find_key(command.access_key);
-  if (!entry) return not_found("there is no access key " + command.access_key);
-  core::Key key;
-  key.access_key = command.access_key;
-  TRY(apply(store, {entry->company, true, core::KeyLine{key, std::nullopt}}, "key revoke"));
-  TRY(io.out->write("revoked " + command.access_key + " of company " + to_string(entry->company) +
-                    "\n"));
+  TRY(service::revoke_key(store, command.access_key, by_operator()));
+  TRY(io.out->write("revoked " + command.access_key + "\n"));
   return 0;
 }
 

@@ -145,7 +145,7 @@ class Service {
     const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return invalid_argument("cannot open " + file + ": " + std::strerror(errno));
     Output progress(STDERR_FILENO);
-    const auto loaded = load_records(*store_, file, fd, progress, is_end_pending);
+    const auto loaded = load_with_progress(*store_, file, fd, progress, is_end_pending);
     close(fd);
     if (!loaded) return loaded.error();
     const std::string warning = describe_warnings(loaded->warnings);

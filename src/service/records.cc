@@ -32,6 +32,7 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -65,20 +66,6 @@ std::string temporary_directory() {
   return directory != nullptr && *directory != '\0' ? directory : "/tmp";
 }
 
-// Keeps all that can be read in a file without a name.
-Result<Descriptor> spool(int fd, const std::string& name, const std::string& directory) {
-  Descriptor file = TRY(open_unnamed(directory.empty() ? temporary_directory() : directory));
-  std::vector<char> buffer(kCopyBytes);
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("cannot read " + name);
-    if (got == 0) return file;
-    TRY(write_all(file.get(), {buffer.data(), static_cast<std::size_t>(got)},
-                  "the temporary copy of " + name));
-  }
-}
-
 // Reads a file from a place on without moving its offset, so that it can be read twice.
 records::Reader::ReadBytes read_from_file(int fd, std::string name, off_t offset) {
   return
@@ -102,7 +89,7 @@ class ReaderSource final : public store::RecordSource {
   Result<std::optional<core::Record>> next() override {
     auto record = TRY(reader_.next());
     if (record) {
-      if (given_ > 0 && given_ % kProgressRecords == 0 && progress_) progress_(given_, total_);
+      if (given_ > 0 && given_ % kProgressRecords == 0 && progress_) TRY(progress_(given_, total_));
       ++given_;
     }
     return record;
@@ -117,13 +104,29 @@ class ReaderSource final : public store::RecordSource {
   std::uint64_t given_ = 0;
 };
 
-Result<std::uint64_t> count_records(records::Reader reader) {
+Result<std::uint64_t> count_records(records::Reader reader, const LoadProgress& progress) {
   for (std::uint64_t count = 0;; ++count) {
+    if (progress && count % kProgressRecords == 0) TRY(progress(0, count));
     if (!TRY(reader.next())) return count;
   }
 }
 
 }  // namespace
+
+Result<int> spool(int fd, const std::string& name, const std::string& directory) {
+  Descriptor file = TRY(open_unnamed(directory.empty() ? temporary_directory() : directory));
+  std::vector<char> buffer(kCopyBytes);
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error("cannot read " + name);
+    if (got == 0) break;
+    TRY(write_all(file.get(), {buffer.data(), static_cast<std::size_t>(got)},
+                  "the temporary copy of " + name));
+  }
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return system_error("cannot read " + name);
+  return file.release();
+}
 
 Result<LoadResult> load_records(store::Store& store, int fd, const std::string& name,
                                 const LoadOptions& options, const store::Origin& origin) {
@@ -136,17 +139,17 @@ Result<LoadResult> load_records(store::Store& store, int fd, const std::string& 
     offset = ::lseek(fd, 0, SEEK_CUR);
     if (offset < 0) return system_error("cannot read " + name);
   } else {
-    copy = TRY(spool(fd, name, options.spool_directory));
+    copy = Descriptor(TRY(spool(fd, name, options.spool_directory)));
     fd = copy.get();
   }
   const std::uint64_t total =
-      TRY(count_records(records::Reader(name, read_from_file(fd, name, offset))));
+      TRY(count_records(records::Reader(name, read_from_file(fd, name, offset)), options.progress));
   records::Reader reader(name, read_from_file(fd, name, offset));
   ReaderSource source(reader, total, options.progress);
   LoadResult result;
   result.report = TRY(store.load(source, origin));
   result.warnings = reader.warnings();
-  if (options.progress) options.progress(result.report.records, total);
+  if (options.progress) (void)options.progress(result.report.records, total);
   return result;
 }
 

@@ -15,8 +15,10 @@
 
 namespace earshot::service {
 
-// Told every so often, and at the end: how many records were applied of how many.
-using LoadProgress = std::function<void(std::uint64_t applied, std::uint64_t total)>;
+// Told every so often, and at the end: how many records were applied of how many. While none is
+// applied yet, the total is what was counted so far. Its error ends the load, and nothing stays
+// applied; after the last record it is too late for that.
+using LoadProgress = std::function<Status(std::uint64_t applied, std::uint64_t total)>;
 
 struct LoadOptions {
   // Where input that cannot be read twice is kept meanwhile, in a file without a name; empty:
@@ -36,6 +38,10 @@ struct LoadResult {
 // reason", or the store's; then nothing was applied.
 Result<LoadResult> load_records(store::Store& store, int fd, const std::string& name,
                                 const LoadOptions& options, const store::Origin& origin);
+
+// Keeps all that can be read from the descriptor in a file without a name in the directory (empty:
+// $TMPDIR or /tmp), and gives a descriptor of that, at its beginning, which is the caller's.
+Result<int> spool(int fd, const std::string& name, const std::string& directory = "");
 
 // The same for a file. Errors also: not_found.
 Result<LoadResult> load_file(store::Store& store, const std::string& path,

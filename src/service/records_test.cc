@@ -60,6 +60,7 @@ TEST_F(LoadRecords, AppliesAFile) {
   LoadOptions options;
   options.progress = [&](std::uint64_t applied, std::uint64_t total) {
     told.emplace_back(applied, total);
+    return Status();
   };
   const auto loaded = load_file(store_, write_file(kAcme), options, {});
   ASSERT_TRUE(loaded) << loaded.error().message;
@@ -67,6 +68,15 @@ TEST_F(LoadRecords, AppliesAFile) {
   ASSERT_FALSE(told.empty());
   EXPECT_EQ(told.back(), (std::pair<std::uint64_t, std::uint64_t>(4, 4)));
   EXPECT_NE(dump().find(R"("kind":"grant")"), std::string::npos);
+}
+
+TEST_F(LoadRecords, EndsWhereItsProgressIsAnError) {
+  LoadOptions options;
+  options.progress = [](std::uint64_t, std::uint64_t) -> Status { return unavailable("enough"); };
+  const auto loaded = load_file(store_, write_file(kAcme), options, {});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().message, "enough");
+  EXPECT_EQ(dump(), "");
 }
 
 TEST_F(LoadRecords, OfADumpIsTheIdentity) {
