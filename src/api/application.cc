@@ -292,8 +292,7 @@ std::unique_ptr<http::Body> Application::begin_operation(const http::RequestHead
     send_problem(*exchange, scope_missing(route.scope));
     return nullptr;
   }
-  const auto refusal =
-      limiter_.check(exchange->principal->company(), std::chrono::steady_clock::now(), now);
+  const auto refusal = limiter_.check(exchange->principal->company(), exchange->received_at, now);
   if (refusal) {
     send_problem(*exchange, rate_exceeded(*refusal, limiter_.limits()));
     return nullptr;

@@ -643,6 +643,45 @@ TEST_F(ApplicationTest, ServesNeighboursToOperators) {
   EXPECT_EQ(ask("POST", list(R"("107")"))->response->status, 200);
 }
 
+TEST_F(ApplicationTest, DescribesItselfToGenerators) {
+  const auto got = ask({.method = "GET", .path = "/openapi.json", .is_admin = true});
+  const json::value document = json::parse(got->response->body);
+  EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
+  EXPECT_EQ(document.at("paths").as_object().size(), 1u);
+  const json::value& path = document.at("paths").at(kPath);
+  for (const auto& [method, id] :
+       std::vector<std::pair<std::string, std::string>>{{"put", "addUsersAccessToCalls"},
+                                                        {"post", "getUsersAccessToCalls"},
+                                                        {"delete", "deleteUsersAccessToCalls"}}) {
+    const json::value& operation = path.at(method);
+    EXPECT_EQ(operation.at("operationId").as_string(), id);
+    EXPECT_TRUE(operation.at("requestBody").at("required").as_bool());
+    // Each example of a request is one that the server takes, but for ids that are not there.
+    for (const auto& example : operation.at("requestBody")
+                                   .at("content")
+                                   .at("application/json")
+                                   .at("examples")
+                                   .as_object()) {
+      const std::string body = json::serialize(example.value().at("value"));
+      std::string name = method;
+      for (char& c : name) c = static_cast<char>(c - 'a' + 'A');
+      EXPECT_EQ(ask(name, body)->errors().at(0), "Some calls not found") << body;
+    }
+    // And each example of a refused body starts with a text that the server gives.
+    for (const auto& example : operation.at("responses")
+                                   .at("400")
+                                   .at("content")
+                                   .at("application/json")
+                                   .at("examples")
+                                   .as_object()) {
+      const json::value& first = example.value().at("value").at("errors").at(0);
+      EXPECT_TRUE(first.as_string() == json::string(kBadJson) || first == "Too many ids" ||
+                  first == "Some calls not found" || first == "Some users not found")
+          << first;
+    }
+  }
+}
+
 TEST_F(ApplicationTest, IsNotReadyWhileItCannotServe) {
   const Request ready{.method = "GET", .path = "/readyz", .is_admin = true};
   store_.health_now = {.readable = true,
@@ -695,33 +734,33 @@ TEST_F(ApplicationTest, CountsWhatItAnswers) {
   application_->refuse(431, "127.0.0.1");
   const std::string text =
       ask({.method = "GET", .path = "/metrics", .is_admin = true})->response->body;
-  for (
-      const std::string line : {
-          R"(earshot_requests_total{operation="addUsersAccessToCalls",status="200"} 1)",
-          R"(earshot_requests_total{operation="addUsersAccessToCalls",status="400"} 1)",
-          R"(earshot_requests_total{operation="getUsersAccessToCalls",status="200"} 1)",
-          R"(earshot_requests_total{operation="getUsersAccessToCalls",status="401"} 1)",
-          R"(earshot_requests_total{operation="none",status="404"} 1)",
-          R"(earshot_requests_total{operation="none",status="431"} 1)",
-          R"(earshot_refusals_total{reason="unknown_users"} 1)",
-          R"(earshot_refusals_total{reason="credentials"} 1)",
-          R"(earshot_refusals_total{reason="head_too_long"} 1)",
-          R"(earshot_refusals_total{reason="path"} 1)",
-          R"(earshot_refusals_total{reason="media_type"} 0)",
-          R"(earshot_request_duration_seconds_count{operation="addUsersAccessToCalls"} 2)",
-          R"(earshot_request_duration_seconds_bucket{operation="addUsersAccessToCalls",le="+Inf"} 2)",
-          "earshot_commit_commands_count 2",
-          "earshot_commit_commands_bucket{le=\"1\"} 2",
-          "earshot_commit_sync_seconds_count 2",
-          "earshot_commit_sync_seconds_sum 0.002",
-          "earshot_connections 5",
-          "earshot_log_lines_lost_total 0",
-          "earshot_build_info{version=\"" EARSHOT_VERSION "\"} 1",
-          R"(earshot_cache_hits_total{kind="calls"} 12)",
-          R"(earshot_cache_hits_total{kind="a\"b"} 7)",
-          "earshot_cache_bytes 3456",
-          "# TYPE earshot_cache_hits_total counter",
-      }) {
+  for (const std::string line : {
+           R"(earshot_requests_total{operation="addUsersAccessToCalls",status="200"} 1)",
+           R"(earshot_requests_total{operation="addUsersAccessToCalls",status="400"} 1)",
+           R"(earshot_requests_total{operation="getUsersAccessToCalls",status="200"} 1)",
+           R"(earshot_requests_total{operation="getUsersAccessToCalls",status="401"} 1)",
+           R"(earshot_requests_total{operation="none",status="404"} 1)",
+           R"(earshot_requests_total{operation="none",status="431"} 1)",
+           R"(earshot_refusals_total{reason="unknown_users"} 1)",
+           R"(earshot_refusals_total{reason="credentials"} 1)",
+           R"(earshot_refusals_total{reason="head_too_long"} 1)",
+           R"(earshot_refusals_total{reason="path"} 1)",
+           R"(earshot_refusals_total{reason="media_type"} 0)",
+           R"(earshot_request_duration_seconds_count{operation="addUsersAccessToCalls"} 2)",
+           R"(earshot_request_duration_seconds_bucket{operation="addUsersAccessToCalls",)"
+           R"(le="+Inf"} 2)",
+           "earshot_commit_commands_count 2",
+           "earshot_commit_commands_bucket{le=\"1\"} 2",
+           "earshot_commit_sync_seconds_count 2",
+           "earshot_commit_sync_seconds_sum 0.002",
+           "earshot_connections 5",
+           "earshot_log_lines_lost_total 0",
+           "earshot_build_info{version=\"" EARSHOT_VERSION "\"} 1",
+           R"(earshot_cache_hits_total{kind="calls"} 12)",
+           R"(earshot_cache_hits_total{kind="a\"b"} 7)",
+           "earshot_cache_bytes 3456",
+           "# TYPE earshot_cache_hits_total counter",
+       }) {
     EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << "\nis not in\n" << text;
   }
   EXPECT_EQ(text.find("# TYPE earshot_cache_hits_total"),

@@ -78,7 +78,8 @@ TEST(Decoder, ReadsAFilter) {
           {"escaped id", R"({"filter":{"callIds":["\u0031\u0032","1\u0033"]}})", "12,13,"},
           {"escaped names", R"({"\u0066ilter":{"c\u0061llIds":["1"]}})", "1,"},
           {"unknown members",
-           R"({"a":1,"filter":{"b":[{"callIds":[]},null,1e5,"x"],"callIds":["1"],"c":{}},"d":{"filter":{}}})",
+           R"({"a":1,"filter":{"b":[{"callIds":[]},null,1e5,"x"],)"
+           R"("callIds":["1"],"c":{}},"d":{"filter":{}}})",
            "1,"},
           {"unknown members twice", R"({"a":1,"a":2,"filter":{"callIds":["1"]}})", "1,"},
           {"the other operation's member", R"({"callAccessList":1,"filter":{"callIds":["1"]}})",
@@ -192,23 +193,24 @@ TEST(Decoder, TellsWhatIsWrongWithAFilter) {
 }
 
 TEST(Decoder, ReadsAnAccessList) {
-  check(
-      Shape::call_access_list,
-      {
-          {"one", R"({"callAccessList":[{"callId":"1","userIds":["2","3"]}]})", "1:2,3,;"},
-          {"empty list", R"({"callAccessList":[]})", ""},
-          {"no users", R"({"callAccessList":[{"callId":"1","userIds":[]}]})", "1:;"},
-          {"users first", R"({"callAccessList":[{"userIds":["2"],"callId":"1"}]})", "1:2,;"},
-          {"as sent",
-           R"({"callAccessList":[{"callId":"9","userIds":["7","2","7"]},{"callId":"1","userIds":[]},{"callId":"9","userIds":["4"]}]})",
-           "9:7,2,7,;1:;9:4,;"},
-          {"unknown members",
-           R"({"filter":[],"callAccessList":[{"x":{"callId":1},"callId":"1","y":[["userIds"]],"userIds":["2"],"z":"z"}],"w":0})",
-           "1:2,;"},
-          {"text that looks like a name",
-           R"({"callAccessList":[{"a":"callId","b":"userIds","callId":"1","userIds":["2"]}]})",
-           "1:2,;"},
-      });
+  check(Shape::call_access_list,
+        {
+            {"one", R"({"callAccessList":[{"callId":"1","userIds":["2","3"]}]})", "1:2,3,;"},
+            {"empty list", R"({"callAccessList":[]})", ""},
+            {"no users", R"({"callAccessList":[{"callId":"1","userIds":[]}]})", "1:;"},
+            {"users first", R"({"callAccessList":[{"userIds":["2"],"callId":"1"}]})", "1:2,;"},
+            {"as sent",
+             R"({"callAccessList":[{"callId":"9","userIds":["7","2","7"]},)"
+             R"({"callId":"1","userIds":[]},{"callId":"9","userIds":["4"]}]})",
+             "9:7,2,7,;1:;9:4,;"},
+            {"unknown members",
+             R"({"filter":[],"callAccessList":[{"x":{"callId":1},"callId":"1",)"
+             R"("y":[["userIds"]],"userIds":["2"],"z":"z"}],"w":0})",
+             "1:2,;"},
+            {"text that looks like a name",
+             R"({"callAccessList":[{"a":"callId","b":"userIds","callId":"1","userIds":["2"]}]})",
+             "1:2,;"},
+        });
 }
 
 TEST(Decoder, TellsWhatIsWrongWithAnAccessList) {
