@@ -114,6 +114,11 @@ void Connection::on_turn() {
   turn([] {});
 }
 
+// A request may have come of which no event has told yet.
+void Connection::on_stop() {
+  turn([this] { socket_.note_readable(); });
+}
+
 void Connection::on_cut() {
   turn([this] { close(); });
 }
@@ -122,6 +127,8 @@ void Connection::on_deadline() {
   turn([this] {
     if (is_surplus_ && state_ == State::head) {
       refuse(503);
+    } else if (!pending_.empty() && has_written()) {
+      set_write_deadline();
     } else if (!pending_.empty() || state_ == State::linger || socket_.is_shaking_hands()) {
       close();
     } else if (state_ == State::body || (state_ == State::head && is_begun())) {
@@ -250,7 +257,7 @@ std::size_t Connection::take(std::string_view input) {
       used += step.size;
       begin_request(head, used < input.size());
     }
-    settle(used < input.size() || socket_.may_read());
+    settle(used < input.size());
   }
   // Nothing is read behind the last answer.
   return state_ == State::last || state_ == State::closed ? input.size() : used;
@@ -369,7 +376,7 @@ void Connection::send(Response response) {
   worker_->post([self = shared_from_this(), response = std::move(response)]() mutable {
     self->turn([&] {
       self->take_answer(std::move(response));
-      self->settle(self->has_more_input());
+      self->settle(!self->rest().empty());
     });
   });
 }
@@ -387,7 +394,7 @@ void Connection::abandon() {
   worker_->post([self = shared_from_this()] {
     self->turn([&] {
       self->take_abandoned();
-      self->settle(self->has_more_input());
+      self->settle(!self->rest().empty());
     });
   });
 }
@@ -415,14 +422,18 @@ void Connection::settle(bool is_more_input) {
 }
 
 void Connection::finish_answer(bool is_more_input) {
-  // While stopping, the last of the requests that have come is the last.
-  const bool close = answer_->close || !keep_alive_ || (worker_->is_stopping() && !is_more_input);
+  const bool close = answer_->close || !keep_alive_ || is_last_request(is_more_input);
   const auto persistence = close        ? Persistence::close
                            : is_http10_ ? Persistence::keep_alive
                                         : Persistence::implied;
   append_answer(worker_->output(), *answer_, persistence, !is_head_);
   answer_.reset();
   end_request(close);
+}
+
+// While stopping, those that have come are still answered.
+bool Connection::is_last_request(bool is_more_input) const {
+  return worker_->is_stopping() && !is_more_input && !socket_.has_input();
 }
 
 void Connection::end_request(bool close) {
@@ -465,7 +476,7 @@ std::shared_ptr<Stream> Connection::stream(Response head, std::function<void()> 
         }
         self->turn([&] {
           self->take_stream(std::move(head), serial, std::move(client_left));
-          self->settle(self->has_more_input());
+          self->settle(!self->rest().empty());
         });
       });
   if (!is_posted && client_left) client_left();
@@ -514,7 +525,7 @@ void Connection::end_stream(std::uint32_t serial, bool is_complete) {
   }
   stream_.reset();
   if (!is_http10_ && !is_head_) worker_->output() += "0\r\n\r\n";
-  end_request(!keep_alive_ || (worker_->is_stopping() && !has_more_input()));
+  end_request(!keep_alive_ || is_last_request(!rest().empty()));
 }
 
 void Connection::call_drained() {
@@ -552,12 +563,17 @@ bool Connection::flush() {
     } else {
       pending_begin_ += sent;
     }
-    if (sent > 0 || !had_pending) {
-      worker_->set_deadline(*this, worker_->now() + worker_->site().limits.write_time);
-    }
+    if (sent > 0 || !had_pending) set_write_deadline();
   }
   output.clear();
   return true;
+}
+
+// The system reports room only when a third of its buffer is free. A client that takes less than
+// that in the time is slow, but not gone; so the deadline looks at what has been taken.
+void Connection::set_write_deadline() {
+  unsent_ = socket_.unsent();
+  worker_->set_deadline(*this, worker_->now() + worker_->site().limits.write_time);
 }
 
 // Closing with input unread resets the connection, and a reset can overtake the answer.

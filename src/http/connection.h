@@ -31,6 +31,7 @@ class Connection final : public EventSource,
   void on_events(std::uint32_t events) override;
   void on_turn();
   void on_deadline();
+  void on_stop();
   void on_cut();
   std::size_t slot() const { return slot_; }
   void set_slot(std::size_t slot) { slot_ = slot; }
@@ -81,6 +82,7 @@ class Connection final : public EventSource,
   void take_abandoned();
   void settle(bool is_more_input);
   void finish_answer(bool is_more_input);
+  bool is_last_request(bool is_more_input) const;
   void end_request(bool close);
   void refuse(int status);
 
@@ -91,6 +93,8 @@ class Connection final : public EventSource,
   void call_drained();
 
   bool flush();
+  void set_write_deadline();
+  bool has_written() const { return socket_.unsent() < unsent_; }
   void begin_linger();
   void drain();
   void close();
@@ -98,7 +102,6 @@ class Connection final : public EventSource,
 
   std::string_view rest() const { return std::string_view(rest_).substr(rest_begin_); }
   void keep_rest(std::string_view unused);
-  bool has_more_input() const { return !rest().empty() || socket_.may_read(); }
   bool is_begun() const { return began_ != SteadyTime{}; }
 
   const std::shared_ptr<Worker> worker_;
@@ -135,6 +138,7 @@ class Connection final : public EventSource,
   // What the client has not taken yet.
   std::string pending_;
   std::size_t pending_begin_ = 0;
+  std::size_t unsent_ = 0;  // by the system, when the deadline for writing was set
   std::size_t linger_bytes_ = 0;
 };
 

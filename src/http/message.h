@@ -1,4 +1,5 @@
-// Requests and replies as plain values: all that the rest of the program knows of HTTP. No sockets, no Boost.
+// Requests and replies as plain values: all that the rest of the program knows of HTTP. No sockets,
+// no Boost.
 #pragma once
 
 #include <chrono>
@@ -21,14 +22,16 @@ struct Field {
 // The head of a request. All views are good only until begin() returns.
 struct RequestHead {
   std::string_view method;
-  std::string_view path;    // of the target up to "?", byte by byte as sent; of an absolute-form target its path
+  std::string_view
+      path;  // of the target up to "?", byte by byte as sent; of an absolute-form target its path
   std::string_view target;  // whole, as sent
   std::span<const Field> fields;
   std::string_view remote_address;  // "127.0.0.1"
   bool is_admin = false;            // came in on the admin address
   std::chrono::steady_clock::time_point received_at;
 
-  // The value of the first field of this name (compared without case), or nullptr-data view if there is none.
+  // The value of the first field of this name (compared without case), or nullptr-data view if
+  // there is none.
   std::string_view find(std::string_view name) const;
   // How many fields have this name.
   std::size_t count(std::string_view name) const;
@@ -46,13 +49,14 @@ struct Response {
 class Stream {
  public:
   virtual ~Stream() = default;
-  // Sends a piece (chunked). `drained` is called once, on the connection's thread, when there is room for more.
+  // Sends a piece (chunked). `drained` is called once, on the connection's thread, when there is
+  // room for more.
   virtual void write(std::string piece, std::function<void()> drained) = 0;
   virtual void end() = 0;
 };
 
-// The one answer to one request. Move-only; any thread may use it; answers go out on the connection's own thread in
-// the order of the requests. Destroyed unused, it answers 500.
+// The one answer to one request. Move-only; any thread may use it; answers go out on the
+// connection's own thread in the order of the requests. Destroyed unused, it answers 500.
 class Reply {
  public:
   class Target {  // the server's side
@@ -74,8 +78,8 @@ class Reply {
   // Answers whole. At once when called on the connection's thread.
   void send(Response response) { std::exchange(target_, nullptr)->send(std::move(response)); }
 
-  // Begins a streamed answer: the head now, pieces as they come. `client_left` is called once if the client goes
-  // before end().
+  // Begins a streamed answer: the head now, pieces as they come. `client_left` is called once if
+  // the client goes before end().
   std::shared_ptr<Stream> stream(Response head, std::function<void()> client_left) {
     return std::exchange(target_, nullptr)->stream(std::move(head), std::move(client_left));
   }
@@ -84,16 +88,16 @@ class Reply {
   std::shared_ptr<Target> target_;
 };
 
-// Takes the body of one request. Lives on the connection's thread; destroyed when the body is complete, or when the
-// connection ends before.
+// Takes the body of one request. Lives on the connection's thread; destroyed when the body is
+// complete, or when the connection ends before.
 class Body {
  public:
   virtual ~Body() = default;
   virtual void piece(std::string_view bytes) = 0;
   // The body is complete.
   virtual void end() = 0;
-  // The body is longer than the server's limit; it is not read further and the connection is closed after the reply,
-  // which has not been sent yet.
+  // The body is longer than the server's limit; it is not read further and the connection is closed
+  // after the reply, which has not been sent yet.
   virtual void too_long() = 0;
 };
 
@@ -102,13 +106,14 @@ class Application {
  public:
   virtual ~Application() = default;
 
-  // The head is here; the body, where there is one, follows into what this returns. Whoever returns null has answered
-  // already (or will) from the head alone: then the server reads the body to its end and drops it, or closes the
-  // connection where that is not worth it. Called on the connection's thread; several threads at once.
+  // The head is here; the body, where there is one, follows into what this returns. Whoever returns
+  // null has answered already (or will) from the head alone: then the server reads the body to its
+  // end and drops it, or closes the connection where that is not worth it. Called on the
+  // connection's thread; several threads at once.
   virtual std::unique_ptr<Body> begin(const RequestHead& head, Reply reply) = 0;
 
-  // The answer to what is no request at all, or came at a bad time (400, 408, 417, 431, 501, 503, 505): body, content
-  // type, and what the log and the metrics should know.
+  // The answer to what is no request at all, or came at a bad time (400, 408, 417, 431, 501, 503,
+  // 505): body, content type, and what the log and the metrics should know.
   virtual Response refuse(int status, std::string_view remote_address) = 0;
 };
 

@@ -24,9 +24,9 @@ struct Limits {
   std::size_t body_bytes_max = 8 << 20;
   std::size_t connections_max = 20000;
   std::size_t connections_per_address_max = 20000;
-  std::chrono::milliseconds idle_time{75000};      // between requests
-  std::chrono::milliseconds request_time{30000};   // from the first byte of a request to its last
-  std::chrono::milliseconds write_time{30000};     // without any progress of an answer
+  std::chrono::milliseconds idle_time{75000};     // between requests
+  std::chrono::milliseconds request_time{30000};  // from the first byte of a request to its last
+  std::chrono::milliseconds write_time{30000};    // without any progress of an answer
 };
 
 struct ServerOptions {
@@ -39,8 +39,9 @@ struct ServerOptions {
 
 class Server {
  public:
-  // Binds and begins to listen; answers nothing before run(). Errors: conflict (address in use), invalid_argument (an
-  // address, certificate or key that cannot be used; the message says which and why). `application` must outlive it.
+  // Binds and begins to listen; answers nothing before run(). Errors: conflict (address in use),
+  // invalid_argument (an address, certificate or key that cannot be used; the message says which
+  // and why). `application` must outlive it.
   static Result<std::unique_ptr<Server>> open(ServerOptions options, Application& application);
   virtual ~Server() = default;
 
@@ -51,11 +52,12 @@ class Server {
   // Starts the threads and serves until stop() is done.
   virtual void start() = 0;
 
-  // Reads certificate and key again; connections that are there keep theirs. On error the old ones stay.
+  // Reads certificate and key again; connections that are there keep theirs. On error the old ones
+  // stay.
   virtual Status reload_tls() = 0;
 
-  // Closes politely: stops accepting, answers what was begun (with connection: close), and ends idle connections;
-  // what is not done after `grace` is cut. Waits until all threads have ended.
+  // Closes politely: stops accepting, answers what was begun (with connection: close), and ends
+  // idle connections; what is not done after `grace` is cut. Waits until all threads have ended.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 
   virtual std::size_t connection_count() const = 0;

@@ -1,8 +1,10 @@
 #include "http/socket.h"
 
+#include <linux/sockios.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -131,6 +133,17 @@ Socket::Transfer Socket::write(std::string_view bytes) {
     return {Io::failed};
   }
   return {sent > 0 ? Io::done : Io::would_block, sent};
+}
+
+bool Socket::has_input() const {
+  if (session_ && SSL_has_pending(session_.get())) return true;
+  int bytes = 0;
+  return ::ioctl(descriptor_, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+std::size_t Socket::unsent() const {
+  int bytes = 0;
+  return ::ioctl(descriptor_, SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 void Socket::end_sending() {

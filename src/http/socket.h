@@ -37,11 +37,16 @@ class Socket {
   // Whether read() may give something; false until epoll says more.
   bool may_read() const { return is_readable_ || has_decrypted_; }
 
+  // Whether something has come that was not read yet. Asks the system.
+  bool has_input() const;
+
   Transfer read(char* buffer, std::size_t size);
   // Sends as much as there is room for.
   Transfer write(std::string_view bytes);
   // Receives and forgets up to `size` bytes, without decrypting.
   Transfer discard(char* buffer, std::size_t size) { return receive(buffer, size); }
+  // How many bytes the system holds that the peer has not taken yet.
+  std::size_t unsent() const;
   // Says that nothing more will be sent.
   void end_sending();
   void close();

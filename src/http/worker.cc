@@ -272,7 +272,7 @@ void Worker::stop() {
     // Who stands in the backlog has been let in by the kernel already, and may have sent a request.
     for (const auto& listener : listeners_) listener->accept(1 << 16);
     listeners_.clear();
-    for_each_connection([](Connection& connection) { connection.on_turn(); });
+    for_each_connection([](Connection& connection) { connection.on_stop(); });
   });
 }
 
