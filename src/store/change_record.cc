@@ -10,7 +10,8 @@ enum class ItemTag : std::uint8_t { pairs = 1, call = 2, thing = 3, key = 4 };
 
 // Of the head.
 constexpr std::uint8_t kLastPart = 1;
-// Of a pair: what was before, what is after, and which of the two grants has more to say than that it is there.
+// Of a pair: what was before, what is after, and which of the two grants has more to say than that
+// it is there.
 constexpr std::uint8_t kBefore = 1;
 constexpr std::uint8_t kAfter = 2;
 constexpr std::uint8_t kBeforeBody = 4;
@@ -52,7 +53,8 @@ void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
     const std::uint8_t flags = reader.byte();
     if (flags & kShare) {
       if ((flags & ~(kShare | kBefore | kAfter)) != 0) fail(reader);
-      changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0, (flags & kAfter) != 0});
+      changes.push_back(
+          ShareChanged{call, previous, user, (flags & kBefore) != 0, (flags & kAfter) != 0});
       continue;
     }
     GrantChanged change{call, previous, user, {}, {}};
@@ -163,7 +165,8 @@ void ChangeWriter::add(const CallChanged& change) {
   append_byte(items_, static_cast<std::uint8_t>(ItemTag::call));
   append_fixed64(items_, change.call.value);
   append_stamp(items_, change.previous);
-  append_byte(items_, static_cast<std::uint8_t>((change.before ? kBefore : 0) | (change.after ? kAfter : 0)));
+  append_byte(items_, static_cast<std::uint8_t>((change.before ? kBefore : 0) |
+                                                (change.after ? kAfter : 0)));
   if (change.before) append_call_body(items_, *change.before);
   if (change.after) append_call_body(items_, *change.after);
 }
@@ -220,11 +223,20 @@ std::optional<ChangePart> decode_change(std::string_view value) {
   const std::uint64_t count = reader.varint();
   while (reader.ok() && reader.rest_bytes() > 0) {
     switch (static_cast<ItemTag>(reader.byte())) {
-      case ItemTag::pairs: read_pairs(reader, part.changes); break;
-      case ItemTag::call: part.changes.push_back(read_call(reader)); break;
-      case ItemTag::thing: part.changes.push_back(read_thing(reader)); break;
-      case ItemTag::key: part.changes.push_back(read_key(reader)); break;
-      default: return std::nullopt;
+      case ItemTag::pairs:
+        read_pairs(reader, part.changes);
+        break;
+      case ItemTag::call:
+        part.changes.push_back(read_call(reader));
+        break;
+      case ItemTag::thing:
+        part.changes.push_back(read_thing(reader));
+        break;
+      case ItemTag::key:
+        part.changes.push_back(read_key(reader));
+        break;
+      default:
+        return std::nullopt;
     }
   }
   if (!reader.done() || part.changes.size() != count) return std::nullopt;

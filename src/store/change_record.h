@@ -1,7 +1,8 @@
-// The record of changes: one record a request, in parts of bounded size, each holding the hash of the part before it.
-// Pure bytes; docs/storage.md describes the format.
+// The record of changes: one record a request, in parts of bounded size, each holding the hash of
+// the part before it. Pure bytes; docs/storage.md describes the format.
 //
-// A part's key is company | revision | n of its first change; its changes are numbered from there on.
+// A part's key is company | revision | n of its first change; its changes are numbered from there
+// on.
 #pragma once
 
 #include <cstdint>
@@ -76,7 +77,8 @@ struct ChangePart {
   std::vector<Change> changes;
 };
 
-// Writes the changes of one part. Neighbouring changes to pairs of one call share what they have in common.
+// Writes the changes of one part. Neighbouring changes to pairs of one call share what they have in
+// common.
 class ChangeWriter {
  public:
   void add(const GrantChanged& change);

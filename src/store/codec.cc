@@ -106,7 +106,8 @@ std::string_view ByteReader::text() {
 }
 
 void append_fixed32(std::string& out, std::uint32_t number) {
-  for (int shift = 24; shift >= 0; shift -= 8) append_byte(out, static_cast<std::uint8_t>(number >> shift));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    append_byte(out, static_cast<std::uint8_t>(number >> shift));
 }
 
 void append_fixed64(std::string& out, std::uint64_t number) {
@@ -124,7 +125,8 @@ void append_varint(std::string& out, std::uint64_t number) {
 }
 
 void append_signed_varint(std::string& out, std::int64_t number) {
-  append_varint(out, static_cast<std::uint64_t>(number) << 1 ^ static_cast<std::uint64_t>(number >> 63));
+  append_varint(out,
+                static_cast<std::uint64_t>(number) << 1 ^ static_cast<std::uint64_t>(number >> 63));
 }
 
 void append_text(std::string& out, std::string_view text) {
@@ -305,7 +307,8 @@ std::optional<UserCallKey> decode_user_call_key(std::string_view bytes) {
 }
 
 std::string encode_value(const UserCallValue& value) {
-  std::string out = start_value(static_cast<std::uint8_t>((value.grant ? 1 : 0) | (value.share ? 2 : 0)));
+  std::string out =
+      start_value(static_cast<std::uint8_t>((value.grant ? 1 : 0) | (value.share ? 2 : 0)));
   if (!value.grant && !value.share) append_stamp(out, value.removed);
   return out;
 }

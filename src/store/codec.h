@@ -1,8 +1,9 @@
-// Keys and values of the embedded store as bytes, and back. docs/storage.md describes them; a store of any release must
-// stay readable, so what is here only grows. Pure: no RocksDB.
+// Keys and values of the embedded store as bytes, and back. docs/storage.md describes them; a store
+// of any release must stay readable, so what is here only grows. Pure: no RocksDB.
 //
-// Integers in keys are big-endian and of fixed width, so that bytes sort as numbers do. Every value starts with a format
-// byte. Decoders take any bytes and answer nullopt for what they did not write.
+// Integers in keys are big-endian and of fixed width, so that bytes sort as numbers do. Every value
+// starts with a format byte. Decoders take any bytes and answer nullopt for what they did not
+// write.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ namespace earshot::store {
 
 inline constexpr std::uint8_t kValueFormat = 1;
 
-// Reads integers and texts off the front of bytes. After a failed read `ok` is false and everything reads as zero.
+// Reads integers and texts off the front of bytes. After a failed read `ok` is false and everything
+// reads as zero.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}

@@ -29,7 +29,8 @@ TEST(Codec, KeysSortAsTheirNumbersDo) {
       encode_key(CallRowKey{{2}, {1}, RowKind::call, {}}),
   };
   for (std::size_t i = 1; i < keys.size(); ++i) EXPECT_LT(keys[i - 1], keys[i]) << i;
-  EXPECT_LT(encode_key(DirectoryKey{{1}, ThingKind::user, 5, 9}), encode_key(DirectoryKey{{1}, ThingKind::user, 5, 8}))
+  EXPECT_LT(encode_key(DirectoryKey{{1}, ThingKind::user, 5, 9}),
+            encode_key(DirectoryKey{{1}, ThingKind::user, 5, 8}))
       << "the newest version comes first";
 }
 
@@ -66,23 +67,28 @@ TEST(Codec, AGrantOfTheUsualKindTakesFewBytes) {
 
 // Every prefix of a value, and every value with bytes behind it, is refused.
 TEST(Codec, TornValuesAreRefused) {
-  const std::string values[] = {encode_value(CallRow{{7, 300}, kCall}),
-                                encode_value(GrantRowValue{{1, 0}, kLongGrant}),
-                                encode_value(ShareRowValue{{1, 0}, true}),
-                                encode_value(UserCallValue{.grant = false, .share = false, .removed = {9, 9}})};
+  const std::string values[] = {
+      encode_value(CallRow{{7, 300}, kCall}), encode_value(GrantRowValue{{1, 0}, kLongGrant}),
+      encode_value(ShareRowValue{{1, 0}, true}),
+      encode_value(UserCallValue{.grant = false, .share = false, .removed = {9, 9}})};
   const auto accepted = [](std::size_t which, std::string_view bytes) {
     switch (which) {
-      case 0: return decode_call_row(bytes).has_value();
-      case 1: return decode_grant_row(bytes).has_value();
-      case 2: return decode_share_row(bytes).has_value();
-      default: return decode_user_call_value(bytes).has_value();
+      case 0:
+        return decode_call_row(bytes).has_value();
+      case 1:
+        return decode_grant_row(bytes).has_value();
+      case 2:
+        return decode_share_row(bytes).has_value();
+      default:
+        return decode_user_call_value(bytes).has_value();
     }
   };
   for (std::size_t which = 0; which < std::size(values); ++which) {
     EXPECT_TRUE(accepted(which, values[which]));
     EXPECT_FALSE(accepted(which, values[which] + "x"));
     for (std::size_t size = 0; size < values[which].size(); ++size) {
-      EXPECT_FALSE(accepted(which, std::string_view(values[which]).substr(0, size))) << which << " cut at " << size;
+      EXPECT_FALSE(accepted(which, std::string_view(values[which]).substr(0, size)))
+          << which << " cut at " << size;
     }
   }
 }
@@ -120,7 +126,8 @@ TEST(ChangeRecord, EveryKindOfChangeIsReadBack) {
   EXPECT_EQ(part->head.origin.request_id, head.origin.request_id);
   ASSERT_EQ(part->changes.size(), 9U);
   const auto& second = std::get<GrantChanged>(part->changes[1]);
-  EXPECT_EQ(second.previous, (core::Stamp{3, 1})) << "one link for the pairs of a call in one record";
+  EXPECT_EQ(second.previous, (core::Stamp{3, 1}))
+      << "one link for the pairs of a call in one record";
   EXPECT_EQ(second.before, kLongGrant);
   EXPECT_FALSE(second.after);
   EXPECT_TRUE(std::get<ShareChanged>(part->changes[2]).after);

@@ -14,7 +14,9 @@ bool Removals::kills(CallId call, UserId user, core::Stamp row, core::Revision r
 
 core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,
                             core::Revision revision) {
-  const auto is_dead = [&](const auto& row) { return removals.kills(call, row.user, row.stamp, revision); };
+  const auto is_dead = [&](const auto& row) {
+    return removals.kills(call, row.user, row.stamp, revision);
+  };
   const bool call_is_dead = entry->call && removals.company.kills(entry->call_stamp, revision);
   if (!call_is_dead && std::none_of(entry->shares.begin(), entry->shares.end(), is_dead) &&
       std::none_of(entry->grants.begin(), entry->grants.end(), is_dead)) {
@@ -24,7 +26,8 @@ core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Remo
   if (call_is_dead) alive->call.reset();
   std::erase_if(alive->shares, is_dead);
   std::erase_if(alive->grants, is_dead);
-  std::erase_if(alive->notes, [&](const auto& note) { return alive->find_grant(note.first) == nullptr; });
+  std::erase_if(alive->notes,
+                [&](const auto& note) { return alive->find_grant(note.first) == nullptr; });
   return alive;
 }
 

@@ -1,5 +1,5 @@
-// What the embedded store keeps in memory of the companies and keys that it has met. Shared between the committer, which
-// alone changes it, and readers on any thread.
+// What the embedded store keeps in memory of the companies and keys that it has met. Shared between
+// the committer, which alone changes it, and readers on any thread.
 #pragma once
 
 #include <atomic>
@@ -29,15 +29,16 @@ struct Head {
   Digest hash{};  // of the last part
 };
 
-// A removal whose rows are still there: everything older than it is dead. The one before it counts for readers of
-// revisions between the two.
+// A removal whose rows are still there: everything older than it is dead. The one before it counts
+// for readers of revisions between the two.
 struct Removal {
   core::Stamp newest;
   core::Stamp before;
   std::uint64_t swept_to = 0;  // the sweep goes on at this call; after a restart it begins again
 
   bool kills(core::Stamp row, core::Revision revision) const {
-    return (row < newest && newest.revision <= revision) || (row < before && before.revision <= revision);
+    return (row < newest && newest.revision <= revision) ||
+           (row < before && before.revision <= revision);
   }
 };
 
@@ -68,7 +69,8 @@ struct CompanyState {
 
   const CompanyId id;
 
-  // What readers see. A removal is here before its revision is published, and goes after its sweep's is.
+  // What readers see. A removal is here before its revision is published, and goes after its
+  // sweep's is.
   std::atomic<core::Revision> published{0};
   RemovalsPtr removals() const {  // null: none
     if (!has_removals_.load(std::memory_order_acquire)) return nullptr;
@@ -103,7 +105,9 @@ class KeyTable {
  private:
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
   };
   mutable std::shared_mutex mutex_;
   boost::unordered_flat_map<std::string, KeyPtr, Hash, std::equal_to<>> keys_;

@@ -19,37 +19,41 @@ using TakeRecord = std::function<Status(const core::Record&)>;
 
 Status dump_things(const Snapshot& snapshot, CompanyId company, const Removals& removals,
                    const std::vector<KeyRow>& keys, const TakeRecord& take) {
-  return snapshot.scan_things(company, removals, [&](const DirectoryKey& key, std::string_view body) -> Status {
-    switch (key.kind) {
-      case ThingKind::company: {
-        auto thing = decode_company(key.id, body);
-        if (!thing) return corrupt("directory");
-        TRY(take({company, false, std::move(*thing)}));
-        for (const KeyRow& row : keys) TRY(take({company, false, core::KeyLine{*row.key, std::nullopt}}));
-        return {};
-      }
-      case ThingKind::workspace: {
-        auto thing = decode_workspace(key.id, body);
-        if (!thing) return corrupt("directory");
-        return take({company, false, std::move(*thing)});
-      }
-      case ThingKind::profile: {
-        auto thing = decode_profile(key.id, body);
-        if (!thing) return corrupt("directory");
-        return take({company, false, std::move(*thing)});
-      }
-      case ThingKind::user: {
-        auto thing = decode_user(key.id, body);
-        if (!thing) return corrupt("directory");
-        return take({company, false, std::move(*thing)});
-      }
-      case ThingKind::key: break;
-    }
-    return corrupt("directory");
-  });
+  return snapshot.scan_things(
+      company, removals, [&](const DirectoryKey& key, std::string_view body) -> Status {
+        switch (key.kind) {
+          case ThingKind::company: {
+            auto thing = decode_company(key.id, body);
+            if (!thing) return corrupt("directory");
+            TRY(take({company, false, std::move(*thing)}));
+            for (const KeyRow& row : keys)
+              TRY(take({company, false, core::KeyLine{*row.key, std::nullopt}}));
+            return {};
+          }
+          case ThingKind::workspace: {
+            auto thing = decode_workspace(key.id, body);
+            if (!thing) return corrupt("directory");
+            return take({company, false, std::move(*thing)});
+          }
+          case ThingKind::profile: {
+            auto thing = decode_profile(key.id, body);
+            if (!thing) return corrupt("directory");
+            return take({company, false, std::move(*thing)});
+          }
+          case ThingKind::user: {
+            auto thing = decode_user(key.id, body);
+            if (!thing) return corrupt("directory");
+            return take({company, false, std::move(*thing)});
+          }
+          case ThingKind::key:
+            break;
+        }
+        return corrupt("directory");
+      });
 }
 
-Status dump_calls(const Snapshot& snapshot, CompanyId company, const Removals& removals, const TakeRecord& take) {
+Status dump_calls(const Snapshot& snapshot, CompanyId company, const Removals& removals,
+                  const TakeRecord& take) {
   bool call_is_there = false;
   return snapshot.scan_calls(company, [&](const CallRowKey& key, std::string_view value) -> Status {
     switch (key.kind) {
@@ -124,7 +128,8 @@ Status EmbeddedStore::backup(const std::string& directory) {
     fs::remove_all(unfinished, failed);
     return from_rocksdb(copied, "backing up to " + directory);
   }
-  fs::copy_file(fs::path(options_.directory) / kFormatFile, fs::path(unfinished) / kFormatFile, failed);
+  fs::copy_file(fs::path(options_.directory) / kFormatFile, fs::path(unfinished) / kFormatFile,
+                failed);
   if (failed) return internal("backing up to " + directory + ": " + failed.message());
   TRY(sync_directory(unfinished));
   // Only a whole copy gets the name that was asked for.
@@ -158,7 +163,8 @@ Status EmbeddedStore::save_usage(std::span<const DayUsage> usage) {
     append_varint(value, one.requests);
     batch.Put(rocks_->family(Family::meta), encode_company_key(kUsageTag, one.company), value);
   }
-  // Not synced: it must survive the end of the process, and may be a little old after that of the machine.
+  // Not synced: it must survive the end of the process, and may be a little old after that of the
+  // machine.
   const rocksdb::Status written = rocks_->write(batch, false);
   if (!written.ok()) return from_rocksdb(written, "saving the day's usage");
   return {};

@@ -24,15 +24,18 @@ struct EmbeddedOptions {
   std::size_t batch_commands_max = 4096;           // in one commit
   std::size_t read_threads = 4;                    // for reads that memory cannot answer
   std::size_t read_queue_max = 16384;              // reads waiting for them; more is unavailable
-  std::optional<std::chrono::seconds> retention;   // of changes, markers, old directory versions; absent: all
-  std::chrono::seconds retention_every{60};        // how often it is applied
-  std::chrono::milliseconds house_every{10000};    // small upkeep: files let go, directories forgotten
-  std::size_t load_memory_bytes = 32 << 20;        // of a load's rows; more of them go through a scratch on disk
+  std::optional<std::chrono::seconds>
+      retention;  // of changes, markers, old directory versions; absent: all
+  std::chrono::seconds retention_every{60};  // how often it is applied
+  std::chrono::milliseconds house_every{
+      10000};  // small upkeep: files let go, directories forgotten
+  std::size_t load_memory_bytes =
+      32 << 20;  // of a load's rows; more of them go through a scratch on disk
   Clock clock = wall_now;
 };
 
-// Opens the directory, made if missing, and takes its lock. Errors: conflict (in use by another process),
-// invalid_argument (written by a newer version, or not a store), internal.
+// Opens the directory, made if missing, and takes its lock. Errors: conflict (in use by another
+// process), invalid_argument (written by a newer version, or not a store), internal.
 Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options);
 
 }  // namespace earshot::store

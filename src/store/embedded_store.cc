@@ -21,9 +21,9 @@ namespace earshot::store {
 
 namespace {
 
-constexpr std::size_t kSweepRowsMax = 1000;                      // of one sweep's revision
+constexpr std::size_t kSweepRowsMax = 1000;  // of one sweep's revision
 constexpr std::chrono::milliseconds kSpaceCheckEvery{200};
-constexpr std::chrono::seconds kReadPatience{5};                 // for a revision that is being published
+constexpr std::chrono::seconds kReadPatience{5};  // for a revision that is being published
 constexpr std::size_t kLogRead = 64;
 
 Error errno_error(const std::string& doing) {
@@ -40,7 +40,8 @@ Status prepare_directory(const EmbeddedOptions& options) {
       return invalid_argument("there is no store in " + options.directory);
     }
     fs::create_directories(directory, failed);
-    if (failed) return invalid_argument("cannot make " + options.directory + ": " + failed.message());
+    if (failed)
+      return invalid_argument("cannot make " + options.directory + ": " + failed.message());
     fs::permissions(directory, fs::perms::owner_all, failed);
   }
   return {};
@@ -59,12 +60,14 @@ Status check_format(const EmbeddedOptions& options) {
     if (text.str().starts_with("earshot store format ")) {
       std::string version = text.str().substr(std::strlen("earshot store format "));
       version.erase(version.find_last_not_of('\n') + 1);
-      return invalid_argument(options.directory + " was written by a newer release of Earshot (store format " +
+      return invalid_argument(options.directory +
+                              " was written by a newer release of Earshot (store format " +
                               version + ", this release reads 1); use that release or a newer one");
     }
     return invalid_argument(format_file.string() + " is not the format file of a store");
   }
-  if (!options.create_if_missing) return invalid_argument("there is no store in " + options.directory);
+  if (!options.create_if_missing)
+    return invalid_argument("there is no store in " + options.directory);
   for (const auto& item : fs::directory_iterator(directory, failed)) {
     const std::string name = item.path().filename().string();
     if (name == "lock" || name == kRowsDirectory || name == "control.sock") continue;
@@ -75,7 +78,8 @@ Status check_format(const EmbeddedOptions& options) {
   const fs::path unfinished = directory / "format.new";
   const int file = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return errno_error("writing " + unfinished.string());
-  const bool written = ::write(file, kFormatText, std::strlen(kFormatText)) >= 0 && ::fsync(file) == 0;
+  const bool written =
+      ::write(file, kFormatText, std::strlen(kFormatText)) >= 0 && ::fsync(file) == 0;
   ::close(file);
   if (!written || ::rename(unfinished.c_str(), format_file.c_str()) != 0) {
     return errno_error("writing " + format_file.string());
@@ -86,7 +90,8 @@ Status check_format(const EmbeddedOptions& options) {
   return {};
 }
 
-// The lock is held as long as the file is open; the kernel lets go of it when the process ends, however it ends.
+// The lock is held as long as the file is open; the kernel lets go of it when the process ends,
+// however it ends.
 Result<int> lock_directory(const std::string& directory) {
   const std::string path = directory + "/lock";
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -165,7 +170,8 @@ void ReadPool::work() {
   }
 }
 
-Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(EmbeddedOptions options, rocksdb::Env* env) {
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(EmbeddedOptions options,
+                                                           rocksdb::Env* env) {
   TRY(prepare_directory(options));
   const int lock_file = TRY(lock_directory(options.directory));
   const auto opened = [&]() -> Result<std::unique_ptr<Rocks>> {
@@ -213,7 +219,8 @@ Status EmbeddedStore::load_keys_and_sweeps() {
                    [&](std::string_view access_key, std::string_view value) -> Result<bool> {
                      auto row = decode_key_row(access_key, value);
                      if (!row) return corrupt("keys");
-                     if (row->key) keys_.put(std::make_shared<KeyEntry>(KeyEntry{row->company, *row->key}));
+                     if (row->key)
+                       keys_.put(std::make_shared<KeyEntry>(KeyEntry{row->company, *row->key}));
                      return true;
                    }));
   TRY(rocks_->scan(Family::meta, std::string(1, kSweepTag), nullptr,
@@ -250,7 +257,8 @@ void EmbeddedStore::read(CompanyId company, std::vector<CallId> calls, ReadDone 
   if (!pool_.submit(std::move(job))) done(unavailable("too many reads wait for the disk"));
 }
 
-Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company, const std::vector<CallId>& calls,
+Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company,
+                                                         const std::vector<CallId>& calls,
                                                          Rocks::Tier tier) {
   const CompanyState* state = companies_.find(company);
   if (!state) {
@@ -273,12 +281,13 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company, cons
   }
 }
 
-Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& state, core::Revision revision,
+Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& state,
+                                                            core::Revision revision,
                                                             const std::vector<CallId>& calls,
                                                             Rocks::Tier tier, bool& begin_again) {
   const RemovalsPtr removals = state.removals();
-  // A removal is announced before its revision is published, and withdrawn after its sweep's is: unless the revision stood
-  // still around the look at them, they may be another revision's.
+  // A removal is announced before its revision is published, and withdrawn after its sweep's is:
+  // unless the revision stood still around the look at them, they may be another revision's.
   if (state.published.load(std::memory_order_acquire) != revision) {
     begin_again = true;
     return std::optional<CallsView>();
@@ -312,8 +321,10 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& 
 
 void EmbeddedStore::write(GrantCommand command, WriteDone done) {
   if (const auto refused = refusal()) return done(*refused);
-  // The committer must not wait for the disk one call at a time: what it needs is brought near first.
-  if (warm(command, Rocks::Tier::memory)) return enqueue({std::move(command), std::move(done), nullptr});
+  // The committer must not wait for the disk one call at a time: what it needs is brought near
+  // first.
+  if (warm(command, Rocks::Tier::memory))
+    return enqueue({std::move(command), std::move(done), nullptr});
   auto shared = std::make_shared<Job>(Job{std::move(command), std::move(done), nullptr});
   const bool taken = pool_.submit([this, shared] {
     warm(shared->command, Rocks::Tier::disk);
@@ -365,14 +376,16 @@ void EmbeddedStore::commit_loop() {
   }
 }
 
-// Takes all that wait, up to a batch, or one job that must be alone. False at the end, when nothing waits any more.
+// Takes all that wait, up to a batch, or one job that must be alone. False at the end, when nothing
+// waits any more.
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
   jobs.clear();
   std::unique_lock lock(queue_mutex_);
   const auto has_work = [this] { return stopping_ || !queue_.empty(); };
   lock.unlock();
-  const std::chrono::milliseconds patience =
-      sweeping_.empty() ? options_.house_every : refusal() ? kSpaceCheckEvery : std::chrono::milliseconds(0);
+  const std::chrono::milliseconds patience = sweeping_.empty() ? options_.house_every
+                                             : refusal()       ? kSpaceCheckEvery
+                                                               : std::chrono::milliseconds(0);
   lock.lock();
   queue_more_.wait_for(lock, patience, has_work);
   if (queue_.empty()) return !stopping_;
@@ -399,8 +412,10 @@ void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
   for (const Job& job : jobs) outcomes.push_back(transaction.run(job.command));
   if (!transaction.is_empty()) {
     const Status committed = commit_and_publish(transaction, jobs.size());
-    // Those that changed nothing may have seen what others of the batch changed: none of it holds now.
-    if (!committed) outcomes.assign(jobs.size(), unavailable("the commit failed: " + committed.error().message));
+    // Those that changed nothing may have seen what others of the batch changed: none of it holds
+    // now.
+    if (!committed)
+      outcomes.assign(jobs.size(), unavailable("the commit failed: " + committed.error().message));
   }
   answer(jobs, outcomes);
 }
@@ -414,8 +429,8 @@ Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t c
   const bool through_log = !transaction.has_scratch();
   const Status committed = transaction.commit();
   if (!committed) {
-    // After a failed write or sync of the log nobody knows what is on disk, and asking again may answer yes without
-    // it being true. So this process never acknowledges anything again.
+    // After a failed write or sync of the log nobody knows what is on disk, and asking again may
+    // answer yes without it being true. So this process never acknowledges anything again.
     if (through_log) {
       {
         const std::lock_guard lock(failure_mutex_);
@@ -429,7 +444,8 @@ Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t c
   commits_.fetch_add(1, std::memory_order_relaxed);
   committed_changes_.fetch_add(transaction.changes(), std::memory_order_relaxed);
   for (const CompanyId company : transaction.companies_to_sweep()) {
-    if (std::find(sweeping_.begin(), sweeping_.end(), company) == sweeping_.end()) sweeping_.push_back(company);
+    if (std::find(sweeping_.begin(), sweeping_.end(), company) == sweeping_.end())
+      sweeping_.push_back(company);
   }
   if (observer_) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
@@ -503,7 +519,8 @@ Status EmbeddedStore::check_space() {
   }
   if (space_is_low_.load(std::memory_order_relaxed)) {
     return unavailable("the disk of " + options_.directory + " has less than " +
-                       std::to_string(options_.free_bytes_min) + " bytes free; make room, and writes go on");
+                       std::to_string(options_.free_bytes_min) +
+                       " bytes free; make room, and writes go on");
   }
   return {};
 }
@@ -552,7 +569,8 @@ std::vector<Store::Figure> EmbeddedStore::figures() {
       {"store_read_restarts_total", "Reads begun again because a commit was being published", true,
        number(restarts_.load())},
       {"store_cache_hits_total", "Calls answered by the entry cache", true, number(cache.hits)},
-      {"store_cache_misses_total", "Calls that the entry cache did not hold", true, number(cache.misses)},
+      {"store_cache_misses_total", "Calls that the entry cache did not hold", true,
+       number(cache.misses)},
       {"store_cache_evictions_total", "Entries that made room", true, number(cache.evictions)},
       {"store_cache_entries", "Entries in the cache", false, number(cache.entries)},
       {"store_cache_bytes", "Memory of the entry cache, about", false, number(cache.bytes)},
@@ -561,13 +579,15 @@ std::vector<Store::Figure> EmbeddedStore::figures() {
   };
   {
     const std::lock_guard lock(queue_mutex_);
-    figures.push_back({"store_queue_commands", "Commands that wait for the committer", false, number(queue_.size())});
+    figures.push_back({"store_queue_commands", "Commands that wait for the committer", false,
+                       number(queue_.size())});
   }
   const std::pair<const char*, const char*> properties[] = {
       {rocksdb::DB::Properties::kTotalSstFilesSize.c_str(), "store_disk_bytes"},
       {rocksdb::DB::Properties::kEstimateNumKeys.c_str(), "store_rows"},
       {rocksdb::DB::Properties::kCurSizeAllMemTables.c_str(), "store_memtable_bytes"},
-      {rocksdb::DB::Properties::kEstimatePendingCompactionBytes.c_str(), "store_compaction_pending_bytes"},
+      {rocksdb::DB::Properties::kEstimatePendingCompactionBytes.c_str(),
+       "store_compaction_pending_bytes"},
   };
   const char* helps[] = {"Bytes of sorted files", "Rows, estimated", "Bytes in memtables",
                          "Bytes that compaction has yet to rewrite, estimated"};
@@ -575,7 +595,8 @@ std::vector<Store::Figure> EmbeddedStore::figures() {
     std::uint64_t sum = 0;
     for (std::size_t family = 0; family < kFamilyCount; ++family) {
       std::uint64_t value = 0;
-      rocks_->db().GetIntProperty(rocks_->family(static_cast<Family>(family)), properties[i].first, &value);
+      rocks_->db().GetIntProperty(rocks_->family(static_cast<Family>(family)), properties[i].first,
+                                  &value);
       sum += value;
     }
     figures.push_back({properties[i].second, helps[i], false, number(sum)});

@@ -1,5 +1,5 @@
-// The embedded store's threads: one committer, which alone writes; a few readers for what memory does not hold. The
-// public face is store/embedded.h.
+// The embedded store's threads: one committer, which alone writes; a few readers for what memory
+// does not hold. The public face is store/embedded.h.
 #pragma once
 
 #include <atomic>
@@ -51,7 +51,9 @@ class EmbeddedStore final : public Store {
   ~EmbeddedStore() override;
 
   KeyPtr find_key(std::string_view access_key) override { return keys_.find(access_key); }
-  std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) override { return keys_.list(company); }
+  std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) override {
+    return keys_.list(company);
+  }
   void read(CompanyId company, std::vector<CallId> calls, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
@@ -83,7 +85,8 @@ class EmbeddedStore final : public Store {
   Result<std::optional<CallsView>> try_read_at(const CompanyState& state, core::Revision revision,
                                                const std::vector<CallId>& calls, Rocks::Tier tier,
                                                bool& begin_again);
-  // Brings a command's calls into the cache; false where that needs the disk and the tier forbids it.
+  // Brings a command's calls into the cache; false where that needs the disk and the tier forbids
+  // it.
   bool warm(const GrantCommand& command, Rocks::Tier tier);
   void enqueue(Job job);
 

@@ -1,4 +1,5 @@
-// The embedded store: the suite of every store, and what is its own - its directory, its disk, its limits.
+// The embedded store: the suite of every store, and what is its own - its directory, its disk, its
+// limits.
 #include "store/embedded.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(embedded("AsShipped", [](auto&) {}),
                     embedded("WithoutCache", [](auto& options) { options.cache_bytes = 0; }),
                     // Room for a handful of entries: eviction all the time.
-                    embedded("WithTinyCache", [](auto& options) { options.cache_bytes = 64 * 400; }),
+                    embedded("WithTinyCache",
+                             [](auto& options) { options.cache_bytes = 64 * 400; }),
                     // Every load goes through the scratch and the sorted files.
                     embedded("WithSpills", [](auto& options) { options.load_memory_bytes = 1; })),
     [](const auto& kind) { return kind.param.name; });
@@ -73,7 +75,7 @@ struct Embedded : testing::Test {
     options.free_bytes_min = 0;
     options.cache_bytes = 1 << 20;
     options.block_cache_bytes = 1 << 20;
-    options.clock = [this] { return now; };
+    options.clock = [this] { return Time{now_micros}; };
   }
   std::unique_ptr<store::Store> open(rocksdb::Env* env = nullptr) {
     auto opened = store::open_embedded_on(options, env);
@@ -99,7 +101,7 @@ struct Embedded : testing::Test {
 
   TemporaryDirectory directory;
   store::EmbeddedOptions options;
-  Time now{1'772'359'200'000'000};
+  std::atomic<std::int64_t> now_micros{1'772'359'200'000'000};  // the store's threads read it
 };
 
 TEST_F(Embedded, ADirectoryIsOfOneProcess) {
@@ -149,11 +151,14 @@ TEST_F(Embedded, MoreCommandsThanTheQueueHoldsAreUnavailable) {
   std::atomic<int> unavailable{0}, given{0};
   std::atomic<int> answered{0};
   for (int i = 0; i < 500; ++i) {
-    store->write(command_of(store::Operation::give, {1}, {{{1}, {{1}}}}), [&](Result<store::Outcome> outcome) {
-      if (outcome) ++given;
-      else if (outcome.error().code == Code::unavailable) ++unavailable;
-      ++answered;
-    });
+    store->write(command_of(store::Operation::give, {1}, {{{1}, {{1}}}}),
+                 [&](Result<store::Outcome> outcome) {
+                   if (outcome)
+                     ++given;
+                   else if (outcome.error().code == Code::unavailable)
+                     ++unavailable;
+                   ++answered;
+                 });
   }
   while (answered < 500) std::this_thread::yield();
   EXPECT_GT(given, 0);
@@ -167,7 +172,8 @@ class FailingEnv final : public rocksdb::EnvWrapper {
   FailingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
   std::atomic<bool> fail_sync{false};
 
-  rocksdb::Status NewWritableFile(const std::string& name, std::unique_ptr<rocksdb::WritableFile>* file,
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
                                   const rocksdb::EnvOptions& file_options) override {
     const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
     if (made.ok() && name.ends_with(".log")) *file = std::make_unique<Log>(std::move(*file), *this);
@@ -196,9 +202,11 @@ TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
   FailingEnv env;
   const auto store = open(&env);
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
-  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
+  ASSERT_TRUE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
   env.fail_sync = true;
-  EXPECT_FALSE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
+  EXPECT_FALSE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
   env.fail_sync = false;
   const auto later = write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{3}}}}));
   ASSERT_FALSE(later.has_value()) << "the disk works again, but nobody knows what it holds";
@@ -210,19 +218,23 @@ TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
   EXPECT_EQ(view->entries[0]->grants.size(), 1U);
 }
 
-// RocksDB 7.8 loses the status of a file that is not in memory when another file of its level came before it, unless it is told
-// to look for no range tombstones: an entry would be read without some of its grants.
+// RocksDB 7.8 loses the status of a file that is not in memory when another file of its level came
+// before it, unless it is told to look for no range tombstones: an entry would be read without some
+// of its grants.
 TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
   const std::string rows = directory.path() + "/rows";
   const store::CallRowKey call{{1}, {1}, store::RowKind::call, {}};
   const store::CallRowKey grant{{1}, {1}, store::RowKind::grant, {4}};
-  const auto open_rows = [&] { return std::move(*store::Rocks::open({.directory = rows, .block_cache_bytes = 1 << 20})); };
+  const auto open_rows = [&] {
+    return std::move(*store::Rocks::open({.directory = rows, .block_cache_bytes = 1 << 20}));
+  };
   {
     const auto rocks = open_rows();
     std::vector<std::string> files;
     for (const auto& [key, value] :
          {std::pair(encode_key(call), encode_value(store::CallRow{{1, 0}, core::Call{}})),
-          std::pair(encode_key(grant), encode_value(store::GrantRowValue{{1, 1}, core::Grant{}}))}) {
+          std::pair(encode_key(grant),
+                    encode_value(store::GrantRowValue{{1, 1}, core::Grant{}}))}) {
       files.push_back(directory.path() + "/" + std::to_string(files.size()) + ".sst");
       rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), rocks->options_of(store::Family::calls),
                                     rocks->family(store::Family::calls));
@@ -230,11 +242,13 @@ TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
       ASSERT_TRUE(writer.Put(key, value).ok());
       ASSERT_TRUE(writer.Finish().ok());
     }
-    ASSERT_TRUE(rocks->db().IngestExternalFile(rocks->family(store::Family::calls), files, {}).ok());
+    ASSERT_TRUE(
+        rocks->db().IngestExternalFile(rocks->family(store::Family::calls), files, {}).ok());
   }
   const auto rocks = open_rows();
   const store::CallRef ref{{1}, {1}};
-  ASSERT_TRUE(rocks->get(store::Family::calls, encode_key(call))->has_value()) << "the first file is in memory now";
+  ASSERT_TRUE(rocks->get(store::Family::calls, encode_key(call))->has_value())
+      << "the first file is in memory now";
   const auto from_memory = rocks->read_entry(ref, store::Rocks::Tier::memory);
   ASSERT_TRUE(from_memory.has_value());
   EXPECT_FALSE(from_memory->has_value()) << "the second is not";
@@ -248,11 +262,13 @@ TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
 TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto store = open();
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
-  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}})).has_value());
+  ASSERT_TRUE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}})).has_value());
   const std::string copy = directory.path() + "/copy";
   ASSERT_TRUE(store->backup(copy).has_value());
   EXPECT_EQ(store->backup(copy).error().code, Code::conflict);
-  ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}, {2}}}})).has_value());
+  ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}, {2}}}}))
+                  .has_value());
   options.directory = copy;
   const auto opened = open();
   EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->grants.size(), 2U);
@@ -272,7 +288,8 @@ TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {
   core::User user;
   user.id = {1};
   ASSERT_TRUE(load_now(*store, {{{1}, true, user}}).has_value());
-  EXPECT_TRUE(read_now(*store, {1}, {{77}})->entries[0]->grants.empty()) << "closed before it is swept";
+  EXPECT_TRUE(read_now(*store, {1}, {{77}})->entries[0]->grants.empty())
+      << "closed before it is swept";
   // The load, the removal, and four sweeps of at most a thousand rows.
   for (int i = 0; i < 1000 && read_now(*store, {1}, {{77}})->revision < 6; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -313,8 +330,10 @@ TEST_F(Embedded, ASweepCutShortGoesOnAfterARestart) {
 
 TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
   open().reset();
-  const auto damage = [&](store::Family family, std::string_view key, std::optional<std::string> value) {
-    auto rocks = store::Rocks::open({.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
+  const auto damage = [&](store::Family family, std::string_view key,
+                          std::optional<std::string> value) {
+    auto rocks = store::Rocks::open(
+        {.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
     ASSERT_TRUE(rocks.has_value());
     rocksdb::WriteBatch batch;
     if (value) {
@@ -325,14 +344,17 @@ TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
     ASSERT_TRUE((*rocks)->write(batch, true).ok());
   };
   const auto value_of = [&](store::Family family, std::string_view key) {
-    auto rocks = store::Rocks::open({.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
+    auto rocks = store::Rocks::open(
+        {.directory = options.directory + "/rows", .block_cache_bytes = 1 << 20});
     return *(*rocks)->get(family, key);
   };
   {
     const auto store = open();
     ASSERT_TRUE(load_now(*store, small_company()).has_value());
-    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}})).has_value());
-    ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}}))
+                    .has_value());
+    ASSERT_TRUE(
+        write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
   }
   const std::pair<store::Family, std::string> rows[] = {
       {store::Family::changes, encode_key(store::ChangeKey{{1}, 1, 0})},
@@ -340,7 +362,8 @@ TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
       {store::Family::by_user, encode_key(store::UserCallKey{{1}, {2}, {1}})},
       {store::Family::calls, encode_key(store::CallRowKey{{1}, {1}, store::RowKind::grant, {2}})},
       {store::Family::calls, encode_key(store::CallRowKey{{1}, {1}, store::RowKind::call, {}})},
-      {store::Family::directory, encode_key(store::DirectoryKey{{1}, store::ThingKind::user, 2, 1})},
+      {store::Family::directory,
+       encode_key(store::DirectoryKey{{1}, store::ThingKind::user, 2, 1})},
   };
   const auto is_sound = [&] {
     const auto report = open()->verify();
@@ -356,7 +379,8 @@ TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
     damage(family, key, value);
     ASSERT_TRUE(is_sound());
   }
-  // Every single byte of a record, but for those of the newest, which only the next one vouches for.
+  // Every single byte of a record, but for those of the newest, which only the next one vouches
+  // for.
   const std::string key = rows[1].second;
   const std::string value = *value_of(store::Family::changes, key);
   for (std::size_t i = 0; i < value.size(); ++i) {
@@ -374,12 +398,15 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   const auto store = open();
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
   for (int i = 0; i < 10; ++i) {
-    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
-    ASSERT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
+    ASSERT_TRUE(
+        write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}}}})).has_value());
+    ASSERT_TRUE(
+        write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
   }
   const std::uint64_t before = store->verify()->changes;
-  now.micros += 120'000'000;
-  ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
+  now_micros += 120'000'000;
+  ASSERT_TRUE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{2}}}})).has_value());
   std::uint64_t after = before;
   for (int i = 0; i < 500 && after > 2; ++i) {
     after = store->verify()->changes;

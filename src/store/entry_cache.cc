@@ -23,7 +23,7 @@ struct EntryCache::Shard {
     core::EntryPtr newest;
     core::EntryPtr before;  // the one that `newest` replaced, for readers of older revisions
     std::size_t bytes = 0;
-    bool used = false;      // since the hand last passed
+    bool used = false;  // since the hand last passed
     bool taken = false;
   };
 

@@ -25,7 +25,8 @@ constexpr std::size_t kSmallWriteBufferBytes = 4 << 20;
 constexpr std::uint64_t kLogBytesMax = 48 << 20;
 constexpr std::size_t kIdleIteratorsMax = 16;
 
-// Drops markers of what was removed, once the company's record no longer reaches back to the removal.
+// Drops markers of what was removed, once the company's record no longer reaches back to the
+// removal.
 class MarkerFilter : public rocksdb::CompactionFilter {
  public:
   MarkerFilter(const Horizons& horizons, Family family) : horizons_(horizons), family_(family) {}
@@ -71,7 +72,8 @@ class MarkerFilter : public rocksdb::CompactionFilter {
 
 class MarkerFilterFactory : public rocksdb::CompactionFilterFactory {
  public:
-  MarkerFilterFactory(const Horizons& horizons, Family family) : horizons_(horizons), family_(family) {}
+  MarkerFilterFactory(const Horizons& horizons, Family family)
+      : horizons_(horizons), family_(family) {}
   const char* Name() const override { return "earshot.markers"; }
   std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
       const rocksdb::CompactionFilter::Context&) override {
@@ -88,7 +90,8 @@ rocksdb::Options database_options(const RocksOptions& options) {
   out.create_if_missing = true;
   out.create_missing_column_families = true;
   out.max_total_wal_size = kLogBytesMax;
-  // A torn last record is a write that was never acknowledged; damage before it must not pass in silence.
+  // A torn last record is a write that was never acknowledged; damage before it must not pass in
+  // silence.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   out.max_background_jobs = 2;
   out.bytes_per_sync = 1 << 20;
@@ -101,8 +104,9 @@ rocksdb::Options database_options(const RocksOptions& options) {
   return out;
 }
 
-void tune_family(rocksdb::Options& out, Family which, const std::shared_ptr<rocksdb::Cache>& block_cache,
-                 const Horizons& horizons, bool scratch) {
+void tune_family(rocksdb::Options& out, Family which,
+                 const std::shared_ptr<rocksdb::Cache>& block_cache, const Horizons& horizons,
+                 bool scratch) {
   const bool large = which == Family::calls || which == Family::by_user || which == Family::changes;
   out.write_buffer_size = large ? kWriteBufferBytes : kSmallWriteBufferBytes;
   out.max_write_buffer_number = 3;
@@ -128,16 +132,17 @@ void tune_family(rocksdb::Options& out, Family which, const std::shared_ptr<rock
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 }
 
-// Ranges are never deleted here, and no read may look for range tombstones: while it does, RocksDB 7.8 loses the status of a
-// file that it cannot read when one file follows another, and gives part of the rows as if they were all.
+// Ranges are never deleted here, and no read may look for range tombstones: while it does,
+// RocksDB 7.8 loses the status of a file that it cannot read when one file follows another, and
+// gives part of the rows as if they were all.
 rocksdb::ReadOptions read_options() {
   rocksdb::ReadOptions options;
   options.ignore_range_deletions = true;
   return options;
 }
 
-// Reads one row into the entry that it belongs to. Rows of one kind come ascending by user, so that putting them
-// in place is appending.
+// Reads one row into the entry that it belongs to. Rows of one kind come ascending by user, so that
+// putting them in place is appending.
 bool apply_row(core::CallEntry& entry, std::string_view key, std::string_view value) {
   const auto row_key = decode_call_row_key(key);
   if (!row_key) return false;
@@ -204,7 +209,8 @@ core::Revision Horizons::of(CompanyId company) const {
 // One of the resting iterators over `calls`, renewed; it rests again afterwards.
 class Rocks::Lease {
  public:
-  Lease(Rocks& rocks, Tier tier) : rocks_(rocks), idle_(rocks.idle_[static_cast<std::size_t>(tier)]) {
+  Lease(Rocks& rocks, Tier tier)
+      : rocks_(rocks), idle_(rocks.idle_[static_cast<std::size_t>(tier)]) {
     {
       const std::lock_guard lock(rocks_.idle_mutex_);
       if (!idle_.empty()) {
@@ -248,7 +254,8 @@ Result<std::unique_ptr<Rocks>> Rocks::open(const RocksOptions& options) {
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(database, options.directory, families, &handles, &db);
+  const rocksdb::Status opened =
+      rocksdb::DB::Open(database, options.directory, families, &handles, &db);
   if (!opened.ok()) return from_rocksdb(opened, "opening " + options.directory);
   rocks->db_.reset(db);
   std::copy(handles.begin(), handles.end(), rocks->handles_.begin());
@@ -275,7 +282,8 @@ rocksdb::Status Rocks::write(rocksdb::WriteBatch& batch, bool sync) {
   return db_->Write(options, &batch);
 }
 
-Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier, Rocks* below) {
+Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier,
+                                                        Rocks* below) {
   auto entry = std::make_shared<core::CallEntry>();
   const std::string prefix = encode_call_prefix(ref.company, ref.call);
   for (Rocks* layer : {below, this}) {
@@ -309,7 +317,8 @@ std::unique_ptr<rocksdb::Iterator> Rocks::iterate(Family which, const rocksdb::S
 Status Rocks::scan(Family which, std::string_view prefix, const rocksdb::Snapshot* snapshot,
                    const std::function<Result<bool>(std::string_view, std::string_view)>& take) {
   const auto rows = iterate(which, snapshot);
-  for (rows->Seek(slice(prefix)); rows->Valid() && rows->key().starts_with(slice(prefix)); rows->Next()) {
+  for (rows->Seek(slice(prefix)); rows->Valid() && rows->key().starts_with(slice(prefix));
+       rows->Next()) {
     if (!TRY(take(view(rows->key()), view(rows->value())))) return {};
   }
   if (!rows->status().ok()) return from_rocksdb(rows->status(), "scanning");

@@ -1,5 +1,5 @@
-// The embedded store's RocksDB: its column families, how they are tuned, and the few ways they are read. The only place,
-// with its neighbours in this folder, that knows of RocksDB.
+// The embedded store's RocksDB: its column families, how they are tuned, and the few ways they are
+// read. The only place, with its neighbours in this folder, that knows of RocksDB.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -37,7 +37,8 @@ Error corrupt(std::string_view what);
 enum class Family : std::uint8_t { meta, calls, by_user, directory, keys, changes };
 inline constexpr std::size_t kFamilyCount = 6;
 
-// How far back each company's record was cut off, for the filter that drops old markers while compacting.
+// How far back each company's record was cut off, for the filter that drops old markers while
+// compacting.
 class Horizons {
  public:
   void set(CompanyId company, core::Revision revision);
@@ -51,7 +52,7 @@ class Horizons {
 struct RocksOptions {
   std::string directory;
   std::uint64_t block_cache_bytes = 0;
-  bool scratch = false;  // a load's own, never synced, dropped at its end
+  bool scratch = false;         // a load's own, never synced, dropped at its end
   rocksdb::Env* env = nullptr;  // tests put faults there
 };
 
@@ -61,9 +62,13 @@ class Rocks {
   ~Rocks();
 
   rocksdb::DB& db() { return *db_; }
-  rocksdb::ColumnFamilyHandle* family(Family which) const { return handles_[static_cast<std::size_t>(which)]; }
+  rocksdb::ColumnFamilyHandle* family(Family which) const {
+    return handles_[static_cast<std::size_t>(which)];
+  }
   // The options of a family, for writing sorted files that it will take.
-  const rocksdb::Options& options_of(Family which) const { return options_[static_cast<std::size_t>(which)]; }
+  const rocksdb::Options& options_of(Family which) const {
+    return options_[static_cast<std::size_t>(which)];
+  }
   Horizons& horizons() { return horizons_; }
 
   // One atomic write. A scratch keeps no log and never syncs.
@@ -72,17 +77,22 @@ class Rocks {
   // Whether a read may go to the disk. Without, it answers nullopt where memory does not have it.
   enum class Tier : std::uint8_t { memory, disk };
 
-  // A call's rows as they are now, merged over those of `below` (null: none): a load's scratch lies over the store.
-  Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier, Rocks* below = nullptr);
+  // A call's rows as they are now, merged over those of `below` (null: none): a load's scratch lies
+  // over the store.
+  Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier,
+                                                   Rocks* below = nullptr);
 
   Result<std::optional<std::string>> get(Family which, std::string_view key);
 
   // An iterator over all that is there now, or as of a snapshot. It must not outlive this.
-  std::unique_ptr<rocksdb::Iterator> iterate(Family which, const rocksdb::Snapshot* snapshot = nullptr);
+  std::unique_ptr<rocksdb::Iterator> iterate(Family which,
+                                             const rocksdb::Snapshot* snapshot = nullptr);
 
-  // Calls `take` for each key with the prefix, ascending, until it answers false. `take` may return an Error.
-  Status scan(Family which, std::string_view prefix, const rocksdb::Snapshot* snapshot,
-              const std::function<Result<bool>(std::string_view key, std::string_view value)>& take);
+  // Calls `take` for each key with the prefix, ascending, until it answers false. `take` may return
+  // an Error.
+  Status scan(
+      Family which, std::string_view prefix, const rocksdb::Snapshot* snapshot,
+      const std::function<Result<bool>(std::string_view key, std::string_view value)>& take);
 
   // Lets go of iterators that were kept for reuse: they hold files that compaction has replaced.
   void drop_idle_iterators();

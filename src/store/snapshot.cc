@@ -25,9 +25,15 @@ Result<Removals> Snapshot::removals(CompanyId company) const {
                     if (!sweep || !stamp) return corrupt("meta");
                     const Removal removal{.newest = *stamp, .before = {}, .swept_to = 0};
                     switch (sweep->kind) {
-                      case SweepKind::company: removals.company = removal; break;
-                      case SweepKind::user: removals.users[{sweep->id}] = removal; break;
-                      case SweepKind::call: removals.calls[{sweep->id}] = removal; break;
+                      case SweepKind::company:
+                        removals.company = removal;
+                        break;
+                      case SweepKind::user:
+                        removals.users[{sweep->id}] = removal;
+                        break;
+                      case SweepKind::call:
+                        removals.calls[{sweep->id}] = removal;
+                        break;
                     }
                     return true;
                   }));
@@ -39,18 +45,20 @@ Status Snapshot::scan_things(
     const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const {
   DirectoryKey last;
   bool first = true;
-  return scan_directory(company, [&](const DirectoryKey& key, const DirectoryValue& value) -> Status {
-    // Versions come newest first: the first of each thing counts.
-    if (!first && key.kind == last.kind && key.id == last.id) return {};
-    first = false;
-    last = key;
-    if (!value.body || removals.company.kills({key.revision, value.n}, kAnyRevision)) return {};
-    return take(key, *value.body);
-  });
+  return scan_directory(
+      company, [&](const DirectoryKey& key, const DirectoryValue& value) -> Status {
+        // Versions come newest first: the first of each thing counts.
+        if (!first && key.kind == last.kind && key.id == last.id) return {};
+        first = false;
+        last = key;
+        if (!value.body || removals.company.kills({key.revision, value.n}, kAnyRevision)) return {};
+        return take(key, *value.body);
+      });
 }
 
 Status Snapshot::scan_directory(
-    CompanyId company, const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const {
+    CompanyId company,
+    const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const {
   return rocks_.scan(Family::directory, encode_company_prefix(company), snapshot_,
                      [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
                        const auto key = decode_directory_key(key_bytes);
@@ -62,7 +70,8 @@ Status Snapshot::scan_directory(
 }
 
 Status Snapshot::scan_calls(
-    CompanyId company, const std::function<Status(const CallRowKey&, std::string_view value)>& take) const {
+    CompanyId company,
+    const std::function<Status(const CallRowKey&, std::string_view value)>& take) const {
   return rocks_.scan(Family::calls, encode_company_prefix(company), snapshot_,
                      [&](std::string_view key_bytes, std::string_view value) -> Result<bool> {
                        const auto key = decode_call_row_key(key_bytes);
@@ -73,7 +82,8 @@ Status Snapshot::scan_calls(
 }
 
 Status Snapshot::scan_by_user(
-    CompanyId company, const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const {
+    CompanyId company,
+    const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const {
   return rocks_.scan(Family::by_user, encode_company_prefix(company), snapshot_,
                      [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
                        const auto key = decode_user_call_key(key_bytes);
@@ -110,7 +120,8 @@ Result<std::optional<std::string>> Snapshot::get(Family family, std::string_view
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_;
   std::string value;
-  const rocksdb::Status status = rocks_.db().Get(options, rocks_.family(family), slice(key), &value);
+  const rocksdb::Status status =
+      rocks_.db().Get(options, rocks_.family(family), slice(key), &value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return from_rocksdb(status, "reading");
   return std::optional<std::string>(std::move(value));

@@ -31,18 +31,23 @@ class Snapshot {
   Result<Removals> removals(CompanyId company) const;
 
   // The things of a company that are there, by kind and id.
-  Status scan_things(CompanyId company, const Removals& removals,
-                     const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const;
+  Status scan_things(
+      CompanyId company, const Removals& removals,
+      const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const;
 
   // All rows as they stand, markers and dead ones too.
-  Status scan_directory(CompanyId company,
-                        const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const;
-  Status scan_calls(CompanyId company,
-                    const std::function<Status(const CallRowKey&, std::string_view value)>& take) const;
-  Status scan_by_user(CompanyId company,
-                      const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const;
-  Status scan_changes(CompanyId company, const std::function<Status(const ChangeKey&, std::string_view key,
-                                                                    std::string_view value)>& take) const;
+  Status scan_directory(
+      CompanyId company,
+      const std::function<Status(const DirectoryKey&, const DirectoryValue&)>& take) const;
+  Status scan_calls(
+      CompanyId company,
+      const std::function<Status(const CallRowKey&, std::string_view value)>& take) const;
+  Status scan_by_user(
+      CompanyId company,
+      const std::function<Status(const UserCallKey&, const UserCallValue&)>& take) const;
+  Status scan_changes(CompanyId company,
+                      const std::function<Status(const ChangeKey&, std::string_view key,
+                                                 std::string_view value)>& take) const;
   Status scan_keys(const std::function<Status(KeyRow)>& take) const;
 
   Result<std::optional<std::string>> get(Family family, std::string_view key) const;

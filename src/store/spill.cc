@@ -1,5 +1,5 @@
-// The large half of Transaction: a load that does not fit in memory goes to a scratch RocksDB of its own, and from there,
-// as sorted files, into the store in one atomic step.
+// The large half of Transaction: a load that does not fit in memory goes to a scratch RocksDB of
+// its own, and from there, as sorted files, into the store in one atomic step.
 #include <rocksdb/sst_file_writer.h>
 
 #include <filesystem>
@@ -33,8 +33,8 @@ Result<std::vector<std::string>> write_sorted_files(Rocks& scratch, Rocks& store
     if (!writer) {
       files.push_back(directory + "/" + std::to_string(static_cast<int>(family)) + "-" +
                       std::to_string(files.size()) + ".sst");
-      writer = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), store.options_of(family),
-                                                        store.family(family));
+      writer = std::make_unique<rocksdb::SstFileWriter>(
+          rocksdb::EnvOptions(), store.options_of(family), store.family(family));
       const rocksdb::Status opened = writer->Open(files.back());
       if (!opened.ok()) return from_rocksdb(opened, "opening a sorted file");
     }

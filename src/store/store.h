@@ -1,5 +1,5 @@
-// The store: what Earshot keeps, behind one interface for every kind of store. Asynchronous at its edge, so that
-// memory answers at once and a disk or database does not hold a socket's thread.
+// The store: what Earshot keeps, behind one interface for every kind of store. Asynchronous at its
+// edge, so that memory answers at once and a disk or database does not hold a socket's thread.
 #pragma once
 
 #include <chrono>
@@ -33,11 +33,12 @@ struct Origin {
 // The calls of a read, all as of one published revision.
 struct CallsView {
   core::Revision revision = 0;
-  std::vector<core::EntryPtr> entries;  // in the order asked; never null; without rows that are awaiting a sweep
+  std::vector<core::EntryPtr>
+      entries;  // in the order asked; never null; without rows that are awaiting a sweep
 };
 
-// What a write came to: the outcome of its decision, and the company's revision that holds it (where nothing was
-// changed, the one it was decided on).
+// What a write came to: the outcome of its decision, and the company's revision that holds it
+// (where nothing was changed, the one it was decided on).
 struct Outcome {
   core::Revision revision = 0;
   core::Decision decision;
@@ -47,7 +48,7 @@ struct Outcome {
 struct GrantCommand {
   Operation operation = Operation::give;  // give or remove
   CompanyId company;
-  std::vector<core::CallUsers> calls;     // distinct calls
+  std::vector<core::CallUsers> calls;  // distinct calls
   Origin origin;
 };
 
@@ -62,7 +63,8 @@ using KeyPtr = std::shared_ptr<const KeyEntry>;
 class RecordSource {
  public:
   virtual ~RecordSource() = default;
-  // The next record, or nothing at the end. An error ends the load and leaves nothing of it applied.
+  // The next record, or nothing at the end. An error ends the load and leaves nothing of it
+  // applied.
   virtual Result<std::optional<core::Record>> next() = 0;
   // Where the record just given stands ("fixtures.ndjson:12"), for the message of a bad one.
   virtual std::string position() const = 0;
@@ -102,36 +104,41 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // The key of this name, expired or not; null where there is none. Any thread; never waits for I/O.
+  // The key of this name, expired or not; null where there is none. Any thread; never waits for
+  // I/O.
   virtual KeyPtr find_key(std::string_view access_key) = 0;
 
-  // Every key of a company, or of all companies, expired ones too: ascending by company, then access key. Any
-  // thread; never waits for I/O.
+  // Every key of a company, or of all companies, expired ones too: ascending by company, then
+  // access key. Any thread; never waits for I/O.
   virtual std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) = 0;
 
-  // Reads calls of one company. `done` is called exactly once: before read() returns where memory can answer, else
-  // later on a thread of the store. Errors: unavailable, internal.
+  // Reads calls of one company. `done` is called exactly once: before read() returns where memory
+  // can answer, else later on a thread of the store. Errors: unavailable, internal.
   using ReadDone = std::function<void(Result<CallsView>)>;
   virtual void read(CompanyId company, std::vector<CallId> calls, ReadDone done) = 0;
 
-  // Decides and applies a command as one atomic, durable revision. `done` is called exactly once, on a thread of the
-  // store, after the change is on disk and visible to every read that starts from then on. Errors: unavailable (the
-  // command is not in the record and never will be, unless its outcome is unknown after a failed sync), internal.
+  // Decides and applies a command as one atomic, durable revision. `done` is called exactly once,
+  // on a thread of the store, after the change is on disk and visible to every read that starts
+  // from then on. Errors: unavailable (the command is not in the record and never will be, unless
+  // its outcome is unknown after a failed sync), internal.
   using WriteDone = std::function<void(Result<Outcome>)>;
   virtual void write(GrantCommand command, WriteDone done) = 0;
 
-  // Applies records as one atomic, durable unit, one revision for each company named. Waits; other writes wait
-  // meanwhile, reads do not. invalid_argument names the bad record; nothing stays applied after an error.
+  // Applies records as one atomic, durable unit, one revision for each company named. Waits; other
+  // writes wait meanwhile, reads do not. invalid_argument names the bad record; nothing stays
+  // applied after an error.
   virtual Result<LoadReport> load(RecordSource& source, const Origin& origin) = 0;
 
-  // Gives every record, sorted, from one snapshot: for each company its company, key, workspace, profile and user
-  // records, then each call with its shares and grants, ids ascending. Waits. An error of `take` ends it.
+  // Gives every record, sorted, from one snapshot: for each company its company, key, workspace,
+  // profile and user records, then each call with its shares and grants, ids ascending. Waits. An
+  // error of `take` ends it.
   virtual Status dump(const std::function<Status(const core::Record&)>& take) = 0;
 
   // Checks every invariant across the store and the chain of changes, on one snapshot. Waits.
   virtual Result<VerifyReport> verify() = 0;
 
-  // Makes a consistent copy in `directory`, which must not exist yet. Waits; reads and writes go on.
+  // Makes a consistent copy in `directory`, which must not exist yet. Waits; reads and writes go
+  // on.
   virtual Status backup(const std::string& directory) = 0;
 
   virtual Result<std::vector<DayUsage>> load_usage() = 0;
@@ -139,8 +146,8 @@ class Store {
 
   virtual Health health() = 0;
 
-  // Figures for metrics: a name (without prefix), labels rendered as in the exposition format or "", and a value; and
-  // whether the figure only ever grows.
+  // Figures for metrics: a name (without prefix), labels rendered as in the exposition format or
+  // "", and a value; and whether the figure only ever grows.
   struct Figure {
     std::string name;
     std::string help;
@@ -150,7 +157,8 @@ class Store {
   };
   virtual std::vector<Figure> figures() = 0;
 
-  // Called with the size of each batch committed and the seconds its sync took. Set before the first write.
+  // Called with the size of each batch committed and the seconds its sync took. Set before the
+  // first write.
   using CommitObserver = std::function<void(std::size_t commands, double sync_seconds)>;
   virtual void observe_commits(CommitObserver observer) = 0;
 };

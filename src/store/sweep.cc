@@ -1,5 +1,5 @@
-// The sweeping half of Transaction: takes away, in bounded steps, the rows of what was removed. Nobody has seen them
-// since the removal; the steps are changes like any other.
+// The sweeping half of Transaction: takes away, in bounded steps, the rows of what was removed.
+// Nobody has seen them since the removal; the steps are changes like any other.
 #include <algorithm>
 
 #include "store/transaction.h"
@@ -19,7 +19,8 @@ Result<bool> Transaction::sweep(CompanyId id, std::size_t rows_max) {
     if (!working.removals->calls.empty()) {
       kind = SweepKind::call;
       thing = working.removals->calls.begin()->first.value;
-      swept = TRY(sweep_call(working, {thing}, working.removals->calls.begin()->second.newest, room));
+      swept =
+          TRY(sweep_call(working, {thing}, working.removals->calls.begin()->second.newest, room));
     } else if (!working.removals->users.empty()) {
       kind = SweepKind::user;
       thing = working.removals->users.begin()->first.value;
@@ -37,15 +38,22 @@ Result<bool> Transaction::sweep(CompanyId id, std::size_t rows_max) {
 void Transaction::end_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id) {
   Removals& removals = change_removals(working);
   switch (kind) {
-    case SweepKind::company: removals.company = {}; break;
-    case SweepKind::user: removals.users.erase({id}); break;
-    case SweepKind::call: removals.calls.erase({id}); break;
+    case SweepKind::company:
+      removals.company = {};
+      break;
+    case SweepKind::user:
+      removals.users.erase({id});
+      break;
+    case SweepKind::call:
+      removals.calls.erase({id});
+      break;
   }
-  batch_.Delete(ground_.rocks.family(Family::meta), encode_key(SweepKey{working.state->id, kind, id}));
+  batch_.Delete(ground_.rocks.family(Family::meta),
+                encode_key(SweepKey{working.state->id, kind, id}));
 }
 
-Result<std::size_t> Transaction::sweep_call(WorkingCompany& working, CallId call, core::Stamp removed,
-                                            std::size_t rows_max) {
+Result<std::size_t> Transaction::sweep_call(WorkingCompany& working, CallId call,
+                                            core::Stamp removed, std::size_t rows_max) {
   const CompanyId company = working.state->id;
   const core::EntryPtr seen = TRY(entry(company, call))->now();
   std::size_t rows = 0;
@@ -64,7 +72,8 @@ Result<std::size_t> Transaction::sweep_call(WorkingCompany& working, CallId call
   return rows;
 }
 
-Result<std::size_t> Transaction::sweep_user(WorkingCompany& working, UserId user, std::size_t rows_max) {
+Result<std::size_t> Transaction::sweep_user(WorkingCompany& working, UserId user,
+                                            std::size_t rows_max) {
   const CompanyId company = working.state->id;
   const Removal removal = working.removals->users.at(user);
   const std::string prefix = encode_user_prefix(company, user);
@@ -99,19 +108,20 @@ Result<std::size_t> Transaction::sweep_things(WorkingCompany& working, core::Sta
                                               std::size_t rows_max) {
   std::vector<std::pair<ThingKind, std::uint64_t>> dead;
   std::string last_thing;
-  TRY(ground_.rocks.scan(Family::directory, encode_company_prefix(working.state->id), nullptr,
-                         [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
-                           const std::string_view thing = key_bytes.substr(0, key_bytes.size() - 8);
-                           if (thing == last_thing) return true;
-                           last_thing = thing;
-                           const auto key = decode_directory_key(key_bytes);
-                           const auto value = decode_directory_value(value_bytes);
-                           if (!key || !value) return corrupt("directory");
-                           if (value->body && core::Stamp{key->revision, value->n} < removed) {
-                             dead.emplace_back(key->kind, key->id);
-                           }
-                           return dead.size() < rows_max;
-                         }));
+  TRY(ground_.rocks.scan(
+      Family::directory, encode_company_prefix(working.state->id), nullptr,
+      [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+        const std::string_view thing = key_bytes.substr(0, key_bytes.size() - 8);
+        if (thing == last_thing) return true;
+        last_thing = thing;
+        const auto key = decode_directory_key(key_bytes);
+        const auto value = decode_directory_value(value_bytes);
+        if (!key || !value) return corrupt("directory");
+        if (value->body && core::Stamp{key->revision, value->n} < removed) {
+          dead.emplace_back(key->kind, key->id);
+        }
+        return dead.size() < rows_max;
+      }));
   for (const auto& [kind, id] : dead) TRY(write_thing(working, kind, id, std::nullopt));
   return dead.size();
 }

@@ -18,11 +18,17 @@ Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing
 
 Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
   switch (key.kind) {
-    case ThingKind::company: people.company_exists = true; return {};
-    case ThingKind::workspace: return put_decoded(people.directory, decode_workspace(key.id, body));
-    case ThingKind::profile: return put_decoded(people.directory, decode_profile(key.id, body));
-    case ThingKind::user: return put_decoded(people.directory, decode_user(key.id, body));
-    case ThingKind::key: break;
+    case ThingKind::company:
+      people.company_exists = true;
+      return {};
+    case ThingKind::workspace:
+      return put_decoded(people.directory, decode_workspace(key.id, body));
+    case ThingKind::profile:
+      return put_decoded(people.directory, decode_profile(key.id, body));
+    case ThingKind::user:
+      return put_decoded(people.directory, decode_user(key.id, body));
+    case ThingKind::key:
+      break;
   }
   return corrupt("directory");
 }
@@ -37,7 +43,8 @@ CompanyState* Companies::find(CompanyId company) const {
 
 Result<CompanyState*> Companies::meet(CompanyId company) {
   if (CompanyState* known = find(company)) return known;
-  // Under the lock, so that nobody commits to a company between the reading of its head and its being known.
+  // Under the lock, so that nobody commits to a company between the reading of its head and its
+  // being known.
   const std::unique_lock lock(mutex_);
   std::unique_ptr<CompanyState>& state = states_[company];
   if (state) return state.get();
@@ -85,7 +92,8 @@ Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
     working->people = state->people;
     working->removals = state->removals();
   }
-  if (in_records_ && !working->is_open) open_revision(*working, Operation::records, records_origin_);
+  if (in_records_ && !working->is_open)
+    open_revision(*working, Operation::records, records_origin_);
   return working.get();
 }
 
@@ -113,8 +121,8 @@ Result<core::Directory*> Transaction::change_directory(WorkingCompany& working) 
 
 Removals& Transaction::change_removals(WorkingCompany& working) {
   if (!working.changed_removals) {
-    working.changed_removals =
-        working.removals ? std::make_shared<Removals>(*working.removals) : std::make_shared<Removals>();
+    working.changed_removals = working.removals ? std::make_shared<Removals>(*working.removals)
+                                                : std::make_shared<Removals>();
     working.removals = working.changed_removals;
   }
   return *working.changed_removals;
@@ -173,8 +181,8 @@ Result<Outcome> Transaction::run(const GrantCommand& command) {
   if (changes && !changes->empty()) {
     open_revision(working, command.operation, command.origin);
     for (const core::GrantChange& change : *changes) {
-      const Status written = write_grant(working, command.calls[change.call_index].call, change.user,
-                                         change.before, change.after);
+      const Status written = write_grant(working, command.calls[change.call_index].call,
+                                         change.user, change.before, change.after);
       ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
     }
     const Status closed = close_revision(working);
@@ -197,7 +205,8 @@ Status Transaction::end_records() {
   return {};
 }
 
-void Transaction::open_revision(WorkingCompany& working, Operation operation, const Origin& origin) {
+void Transaction::open_revision(WorkingCompany& working, Operation operation,
+                                const Origin& origin) {
   ASSERT(!working.is_open);
   working.is_open = true;
   working.operation = operation;
@@ -223,8 +232,8 @@ Status Transaction::write_part(WorkingCompany& working, bool last) {
                         .directory_revision = working.head.directory_revision,
                         .operation = working.operation,
                         .origin = working.origin};
-  const std::string key = encode_key(
-      ChangeKey{working.state->id, working.head.revision + 1, working.part_first_n});
+  const std::string key =
+      encode_key(ChangeKey{working.state->id, working.head.revision + 1, working.part_first_n});
   const std::string value = working.writer.finish(head);
   working.head.hash = hash_change(key, value);
   working.part_first_n = working.next_n;
@@ -235,27 +244,31 @@ Status Transaction::write_part(WorkingCompany& working, bool last) {
 template <class ChangeType>
 Result<core::Stamp> Transaction::record(WorkingCompany& working, const ChangeType& change) {
   ASSERT(working.is_open);
-  if (working.next_n == UINT32_MAX) return invalid_argument("more changes than one revision can number");
+  if (working.next_n == UINT32_MAX)
+    return invalid_argument("more changes than one revision can number");
   // Before, not after: the last part of a revision is never empty.
   if (working.writer.bytes() >= kPartBytesMax) TRY(write_part(working, false));
   working.writer.add(change);
   ++changes_;
   const core::Stamp stamp{working.head.revision + 1, working.next_n++};
-  if constexpr (std::is_same_v<ChangeType, ThingChanged> || std::is_same_v<ChangeType, KeyChanged>) {
+  if constexpr (std::is_same_v<ChangeType, ThingChanged> ||
+                std::is_same_v<ChangeType, KeyChanged>) {
     working.head.directory_revision = stamp.revision;
   }
   return stamp;
 }
 
 Status Transaction::write_grant(WorkingCompany& working, CallId call, UserId user,
-                                std::optional<core::Grant> before, std::optional<core::Grant> after) {
+                                std::optional<core::Grant> before,
+                                std::optional<core::Grant> after) {
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
   const core::GrantRow* row = changed.find_grant(user);
   if (row && !before) {
     // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
-    TRY(record(working, GrantChanged{call, changed.newest, user, changed.grant_of(*row), std::nullopt}));
+    TRY(record(working,
+               GrantChanged{call, changed.newest, user, changed.grant_of(*row), std::nullopt}));
   }
   const GrantChanged change{call, changed.newest, user, std::move(before), std::move(after)};
   const core::Stamp stamp = TRY(record(working, change));
@@ -272,14 +285,16 @@ Status Transaction::write_grant(WorkingCompany& working, CallId call, UserId use
   return write_by_user(company, user, call, changed, was, stamp);
 }
 
-Status Transaction::write_share(WorkingCompany& working, CallId call, UserId user, bool before, bool after) {
+Status Transaction::write_share(WorkingCompany& working, CallId call, UserId user, bool before,
+                                bool after) {
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
   if (!before && changed.find_share(user)) {  // dead, as in write_grant
     TRY(record(working, ShareChanged{call, changed.newest, user, true, false}));
   }
-  const core::Stamp stamp = TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
+  const core::Stamp stamp =
+      TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
   const UserCallValue was{.grant = changed.find_grant(user) != nullptr,
                           .share = changed.find_share(user) != nullptr,
                           .removed = {}};
@@ -293,8 +308,9 @@ Status Transaction::write_share(WorkingCompany& working, CallId call, UserId use
   return write_by_user(company, user, call, changed, was, stamp);
 }
 
-Status Transaction::write_by_user(CompanyId company, UserId user, CallId call, const core::CallEntry& entry,
-                                  UserCallValue before, core::Stamp stamp) {
+Status Transaction::write_by_user(CompanyId company, UserId user, CallId call,
+                                  const core::CallEntry& entry, UserCallValue before,
+                                  core::Stamp stamp) {
   const UserCallValue after{.grant = entry.find_grant(user) != nullptr,
                             .share = entry.find_share(user) != nullptr,
                             .removed = stamp};
@@ -303,8 +319,8 @@ Status Transaction::write_by_user(CompanyId company, UserId user, CallId call, c
   return {};
 }
 
-Status Transaction::write_call(WorkingCompany& working, CallId call, std::optional<core::Call> before,
-                               std::optional<core::Call> after) {
+Status Transaction::write_call(WorkingCompany& working, CallId call,
+                               std::optional<core::Call> before, std::optional<core::Call> after) {
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
@@ -343,19 +359,22 @@ Status Transaction::write_key(WorkingCompany& working, std::string_view access_k
   return {};
 }
 
-Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id, core::Stamp stamp) {
+Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id,
+                                core::Stamp stamp) {
   Removals& removals = change_removals(working);
   Removal& removal = kind == SweepKind::company ? removals.company
                      : kind == SweepKind::user  ? removals.users[{id}]
                                                 : removals.calls[{id}];
   removal = {.newest = stamp, .before = removal.newest, .swept_to = 0};
   working.removals_grew = true;
-  write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}), encode_stamp_value(stamp));
+  write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}),
+            encode_stamp_value(stamp));
   return {};
 }
 
 Result<bool> Transaction::has_company(CompanyId id) {
-  // A company that is only asked for opens no revision of its own: close_revision() leaves none behind.
+  // A company that is only asked for opens no revision of its own: close_revision() leaves none
+  // behind.
   WorkingCompany& working = *TRY(company(id));
   return TRY(people(working))->company_exists;
 }
@@ -371,7 +390,8 @@ Result<bool> Transaction::has_call(CompanyId id, CallId call) {
   return visible(working, *loaded, call)->call.has_value();
 }
 
-Result<std::optional<std::pair<CompanyId, core::Key>>> Transaction::find_key(std::string_view access_key) {
+Result<std::optional<std::pair<CompanyId, core::Key>>> Transaction::find_key(
+    std::string_view access_key) {
   std::optional<std::pair<CompanyId, core::Key>> out;
   const auto changed = keys_.find(std::string(access_key));
   if (changed != keys_.end()) {
@@ -382,8 +402,8 @@ Result<std::optional<std::pair<CompanyId, core::Key>>> Transaction::find_key(std
   return out;
 }
 
-Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& working, ThingKind kind,
-                                                                std::uint64_t id) {
+Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& working,
+                                                                ThingKind kind, std::uint64_t id) {
   const std::string prefix = encode_thing_prefix(working.state->id, kind, id);
   const auto changed = things_.find(prefix);
   if (changed != things_.end()) return changed->second;
@@ -398,7 +418,8 @@ Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& 
                       auto value = decode_directory_value(value_bytes);
                       if (!key || !value) return corrupt("directory");
                       found = true;
-                      if (core::Stamp{key->revision, value->n} > removed) body = std::move(value->body);
+                      if (core::Stamp{key->revision, value->n} > removed)
+                        body = std::move(value->body);
                       return false;
                     }));
     if (found) return body;
@@ -407,7 +428,8 @@ Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& 
 }
 
 template <class Thing>
-Status Transaction::put_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id, const Thing& thing) {
+Status Transaction::put_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id,
+                              const Thing& thing) {
   WorkingCompany& working = *TRY(company(id));
   std::string body;
   append_body(body, thing);
@@ -489,7 +511,8 @@ Status Transaction::put_grant(CompanyId id, CallId call, UserId user, const core
   return spill_if_large();
 }
 
-Status Transaction::remove_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id, bool is_there) {
+Status Transaction::remove_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id,
+                                 bool is_there) {
   if (!is_there) return {};
   WorkingCompany& working = *TRY(company(id));
   TRY(write_thing(working, kind, thing_id, std::nullopt));
@@ -507,7 +530,8 @@ Status Transaction::remove_company(CompanyId id) {
     if (row.company == id && row.key) access_keys.push_back(access_key);
   }
   std::sort(access_keys.begin(), access_keys.end());
-  for (const std::string& access_key : access_keys) TRY(write_key(working, access_key, std::nullopt));
+  for (const std::string& access_key : access_keys)
+    TRY(write_key(working, access_key, std::nullopt));
 
   TRY(write_thing(working, ThingKind::company, id.value, std::nullopt));
   const core::Stamp stamp{working.head.revision + 1, working.next_n - 1};
@@ -605,8 +629,8 @@ Status Transaction::commit() {
 }
 
 void Transaction::publish() {
-  // The order is the promise: entries, keys and new removals before the revision that readers go by; removals that
-  // were swept only after it.
+  // The order is the promise: entries, keys and new removals before the revision that readers go
+  // by; removals that were swept only after it.
   if (scratch_) {
     ground_.cache.clear();
   } else {

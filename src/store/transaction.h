@@ -1,6 +1,6 @@
-// The working state of one commit of the embedded store: what its commands loaded, what they changed so far, and the rows
-// and change records to be written. Later commands see what earlier ones changed. Nothing outside sees any of it
-// before publish(). Of one thread: the committer's.
+// The working state of one commit of the embedded store: what its commands loaded, what they
+// changed so far, and the rows and change records to be written. Later commands see what earlier
+// ones changed. Nothing outside sees any of it before publish(). Of one thread: the committer's.
 #pragma once
 
 #include <rocksdb/write_batch.h>
@@ -34,7 +34,8 @@ class Companies {
   CompanyState* find(CompanyId company) const;
   // Any thread; may read the disk once for each company.
   Result<CompanyState*> meet(CompanyId company);
-  // The committer lets go of the directories in memory if they have grown too large; they are loaded again when needed.
+  // The committer lets go of the directories in memory if they have grown too large; they are
+  // loaded again when needed.
   void forget_people(std::uint64_t bytes_max);
 
  private:
@@ -49,28 +50,31 @@ struct Ground {
   EntryCache& cache;
   Companies& companies;
   KeyTable& keys;
-  std::string scratch_directory;         // for loads too large for memory; of the store's own file system
-  std::function<Status()> check_space;   // unavailable while the disk is too full for writes
+  std::string scratch_directory;  // for loads too large for memory; of the store's own file system
+  std::function<Status()> check_space;  // unavailable while the disk is too full for writes
 };
 
 // Bounds of a transaction's memory.
 inline constexpr std::size_t kPartBytesMax = 256 << 10;  // of one part of a change record
-inline constexpr std::size_t kSpillBytes = 32 << 20;     // of rows waiting, before a load goes to its scratch
+inline constexpr std::size_t kSpillBytes =
+    32 << 20;  // of rows waiting, before a load goes to its scratch
 
 class Transaction final : public core::RecordTarget {
  public:
   Transaction(const Ground& ground, Time now, std::size_t spill_bytes = kSpillBytes);
   ~Transaction() override;
 
-  // Decides one command and takes in its changes as one revision. After an error nothing of it was taken in.
+  // Decides one command and takes in its changes as one revision. After an error nothing of it was
+  // taken in.
   Result<Outcome> run(const GrantCommand& command);
 
-  // From here on records are applied (core::apply_record), until end_records(): one revision for each company named.
-  // After an error the transaction can only be dropped.
+  // From here on records are applied (core::apply_record), until end_records(): one revision for
+  // each company named. After an error the transaction can only be dropped.
   void begin_records(const Origin& origin);
   Status end_records();
 
-  // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing dead is left.
+  // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing
+  // dead is left.
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
 
   // Whether there is nothing to commit.
@@ -82,8 +86,8 @@ class Transaction final : public core::RecordTarget {
   // The companies that have something to sweep after this.
   std::vector<CompanyId> companies_to_sweep() const;
 
-  // Makes it durable. On error nothing of it is in the store, but for a failed sync of the log, after which nobody
-  // knows.
+  // Makes it durable. On error nothing of it is in the store, but for a failed sync of the log,
+  // after which nobody knows.
   Status commit();
   // Shows it to readers. REQUIRES: commit() succeeded.
   void publish();
@@ -91,7 +95,8 @@ class Transaction final : public core::RecordTarget {
   Result<bool> has_company(CompanyId company) override;
   Result<bool> has_user(CompanyId company, UserId user) override;
   Result<bool> has_call(CompanyId company, CallId call) override;
-  Result<std::optional<std::pair<CompanyId, core::Key>>> find_key(std::string_view access_key) override;
+  Result<std::optional<std::pair<CompanyId, core::Key>>> find_key(
+      std::string_view access_key) override;
   Status put(const core::Company& company) override;
   Status put(CompanyId company, const core::Key& key) override;
   Status put(CompanyId company, const core::Workspace& workspace) override;
@@ -114,9 +119,9 @@ class Transaction final : public core::RecordTarget {
   struct WorkingCompany {
     CompanyState* state = nullptr;
     Head head;
-    std::shared_ptr<const People> people;       // null: not loaded
-    std::shared_ptr<People> changed_people;     // ours, once changed
-    std::shared_ptr<const Removals> removals;   // null: none
+    std::shared_ptr<const People> people;      // null: not loaded
+    std::shared_ptr<People> changed_people;    // ours, once changed
+    std::shared_ptr<const Removals> removals;  // null: none
     std::shared_ptr<Removals> changed_removals;
     bool removals_grew = false;
 
@@ -129,8 +134,8 @@ class Transaction final : public core::RecordTarget {
     ChangeWriter writer;
   };
   struct WorkingEntry {
-    core::EntryPtr before;                       // as readers see it now
-    std::shared_ptr<core::CallEntry> changed;    // ours, once changed
+    core::EntryPtr before;                     // as readers see it now
+    std::shared_ptr<core::CallEntry> changed;  // ours, once changed
     core::EntryPtr now() const { return changed ? core::EntryPtr(changed) : before; }
   };
 
@@ -140,9 +145,11 @@ class Transaction final : public core::RecordTarget {
   Removals& change_removals(WorkingCompany& working);
   Result<WorkingEntry*> entry(CompanyId company, CallId call);
   core::CallEntry& change_entry(WorkingEntry& working);
-  core::EntryPtr visible(const WorkingCompany& company, const WorkingEntry& entry, CallId call) const;
+  core::EntryPtr visible(const WorkingCompany& company, const WorkingEntry& entry,
+                         CallId call) const;
 
-  Result<std::vector<core::EntryPtr>> load_entries(WorkingCompany& working, const GrantCommand& command);
+  Result<std::vector<core::EntryPtr>> load_entries(WorkingCompany& working,
+                                                   const GrantCommand& command);
   void open_revision(WorkingCompany& working, Operation operation, const Origin& origin);
   Status close_revision(WorkingCompany& working);
   Status write_part(WorkingCompany& working, bool last);
@@ -150,13 +157,15 @@ class Transaction final : public core::RecordTarget {
   template <class ChangeType>
   Result<core::Stamp> record(WorkingCompany& working, const ChangeType& change);
 
-  Status write_grant(WorkingCompany& working, CallId call, UserId user, std::optional<core::Grant> before,
-                     std::optional<core::Grant> after);
+  Status write_grant(WorkingCompany& working, CallId call, UserId user,
+                     std::optional<core::Grant> before, std::optional<core::Grant> after);
   Status write_share(WorkingCompany& working, CallId call, UserId user, bool before, bool after);
   Status write_call(WorkingCompany& working, CallId call, std::optional<core::Call> before,
                     std::optional<core::Call> after);
-  Status write_thing(WorkingCompany& working, ThingKind kind, std::uint64_t id, std::optional<std::string> body);
-  Status write_key(WorkingCompany& working, std::string_view access_key, std::optional<core::Key> key);
+  Status write_thing(WorkingCompany& working, ThingKind kind, std::uint64_t id,
+                     std::optional<std::string> body);
+  Status write_key(WorkingCompany& working, std::string_view access_key,
+                   std::optional<core::Key> key);
   Status write_by_user(CompanyId company, UserId user, CallId call, const core::CallEntry& entry,
                        UserCallValue before, core::Stamp stamp);
   // The removal at this stamp awaits its sweep.
@@ -166,14 +175,16 @@ class Transaction final : public core::RecordTarget {
   template <class Thing>
   Status put_thing(CompanyId company, ThingKind kind, std::uint64_t id, const Thing& thing);
   Status remove_thing(CompanyId company, ThingKind kind, std::uint64_t id, bool is_there);
-  Result<std::optional<std::string>> find_thing_body(WorkingCompany& working, ThingKind kind, std::uint64_t id);
+  Result<std::optional<std::string>> find_thing_body(WorkingCompany& working, ThingKind kind,
+                                                     std::uint64_t id);
   Result<std::optional<core::Call>> find_call(CompanyId company, CallId call);
 
   // Each takes up to so many dead rows and answers how many; fewer means that none are left.
   Result<std::size_t> sweep_user(WorkingCompany& working, UserId user, std::size_t rows_max);
   Result<std::size_t> sweep_call(WorkingCompany& working, CallId call, core::Stamp removed,
                                  std::size_t rows_max);
-  Result<std::size_t> sweep_things(WorkingCompany& working, core::Stamp removed, std::size_t rows_max);
+  Result<std::size_t> sweep_things(WorkingCompany& working, core::Stamp removed,
+                                   std::size_t rows_max);
   Result<std::size_t> sweep_company(WorkingCompany& working, std::size_t rows_max);
 
   void write_row(Family family, std::string_view key, std::string_view value);
@@ -192,7 +203,8 @@ class Transaction final : public core::RecordTarget {
 
   std::unordered_map<CompanyId, std::unique_ptr<WorkingCompany>> companies_;
   std::unordered_map<CallRef, WorkingEntry, CallRefHash> entries_;
-  // What this transaction has written of things and calls since it last spilled: its batch cannot be read.
+  // What this transaction has written of things and calls since it last spilled: its batch cannot
+  // be read.
   std::unordered_map<std::string, std::optional<std::string>> things_;
   std::unordered_map<CallRef, std::optional<core::Call>, CallRefHash> calls_;
   std::unordered_map<std::string, KeyRow> keys_;
