@@ -32,7 +32,8 @@ THIRD_PARTY = {
     "boost/system/": {"base"},
     "boost/asio": {"http"},
     "boost/beast": {"http"},
-    "boost/json": {"records", "api", "cli"},
+    "boost/json": {"records", "api"},
+    "boost/unordered": {"store"},
     "openssl/": {"base", "http"},
     "rocksdb/": {"store"},
     "prometheus/": {"api"},
@@ -43,7 +44,9 @@ OF_TESTS = {"gtest/", "benchmark/"}
 OF_SYSTEM = {"sys/", "netinet/", "arpa/", "linux/", "net/"}
 
 COLUMNS_MAX = 100
+PYTHON_COLUMNS_MAX = 120  # tables of requests and answers read better on one line
 LINES_MAX = 800
+RECORD = '{"kind":'  # a record is one line, however long
 LEFTOVER = re.compile(r"\b(?:FIX" + r"ME|TO" + r"DO|XX" + r"X)\b")
 WALL_CLOCK = re.compile(
     r"\bsystem_clock\b|\bCLOCK_REALTIME\b|\bgettimeofday\b|(?<![\w.>])(?:std::|::)?time\s*\(")
@@ -52,7 +55,7 @@ COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 
 
 def is_test(path):
-    return path.name.endswith(("_test.cc", "_fuzz.cc")) or path.parts[0] != "src"
+    return path.name.endswith(("_test.cc", "_fuzz.cc", "testing.h")) or path.parts[0] != "src"
 
 
 def check_include(path, folder, bracket, header):
@@ -106,10 +109,11 @@ def check_cpp(path, text, report):
 
 def check_text(path, text, report):
     lines = text.split("\n")
+    columns_max = PYTHON_COLUMNS_MAX if path.suffix == ".py" else COLUMNS_MAX
     if len(lines) - 1 > LINES_MAX:
         report("long-file", f"{len(lines) - 1} lines, more than {LINES_MAX}")
     for number, line in enumerate(lines, 1):
-        if len(line) > COLUMNS_MAX:
+        if len(line) > columns_max and RECORD not in line:
             report("long-line", f"line {number} has {len(line)} columns")
         if line != line.rstrip() or "\t" in line:
             report("space", f"line {number} has a tab or ends in white space")
@@ -171,6 +175,7 @@ BREACHES = {
     "src/core/all.cc": ("using", "using namespace std;\n"),
     "src/core/left.cc": ("leftover", "// TO" + "DO: later\n"),
     "src/core/wide.cc": ("long-line", "// " + "x" * COLUMNS_MAX + "\n"),
+    "test/wide.py": ("long-line", "# " + "x" * PYTHON_COLUMNS_MAX + "\n"),
     "src/core/long.cc": ("long-file", "\n" * (LINES_MAX + 1)),
     "src/core/tab.cc": ("space", "\tint x;\n"),
     "src/core/end.cc": ("end", "int x;"),
@@ -181,6 +186,8 @@ SOUND = {
     "src/http/server.cc": "#include <boost/asio/ip/tcp.hpp>\n#include <sys/socket.h>\n",
     "src/base/time.cc": "auto t = std::chrono::system_clock::now();\n",
     "src/core/no_clock.cc": 'auto t = parse_time(x); // system_clock\nauto s = "time(";\n',
+    "src/cli/demo.cc": 'R"(\n' + '{"kind":"call","title":"' + "x" * COLUMNS_MAX + '"}\n)"\n',
+    "src/http/testing.h": "// For tests.\n#pragma once\n#include <gtest/gtest.h>\n",
     "src/cli/serve.cc": '#include "http/server.h"\n#include "store/embedded.h"\n',
 }
 

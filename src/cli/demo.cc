@@ -11,7 +11,8 @@ namespace {
 // Everybody knows this key; it is for trying out. The call's host is 31, 32 takes part, it was
 // shared with 33, and 34 has no way to hear it.
 constexpr std::string_view kRecords =
-    R"({"kind":"company","companyId":"1","name":"Acme"}
+    R"(
+{"kind":"company","companyId":"1","name":"Acme"}
 {"kind":"key","accessKey":"ACME","secret":"acme-secret","scopes":["api:call-user-access:read","api:call-user-access:write"]}
 {"kind":"workspace","workspaceId":"10","name":"Sales"}
 {"kind":"profile","profileId":"20","workspaceId":"10","name":"Managers","callsAccess":{"permissionLevel":"report-to-them","teamLeadIds":[]}}
