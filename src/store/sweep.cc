@@ -55,18 +55,19 @@ void Transaction::end_sweep(WorkingCompany& working, SweepKind kind, std::uint64
 Result<std::size_t> Transaction::sweep_call(WorkingCompany& working, CallId call,
                                             core::Stamp removed, std::size_t rows_max) {
   const CompanyId company = working.state->id;
-  const core::EntryPtr seen = TRY(entry(company, call))->now();
+  // A copy: what is taken away below may be taken from this very entry.
+  const core::CallEntry seen = *TRY(entry(company, call))->now();
   std::size_t rows = 0;
-  for (const core::ShareRow& row : seen->shares) {
+  for (const core::ShareRow& row : seen.shares) {
     if (rows == rows_max) return rows;
     if (!(row.stamp < removed)) continue;
     TRY(write_share(working, call, row.user, true, false));
     ++rows;
   }
-  for (const core::GrantRow& row : seen->grants) {
+  for (const core::GrantRow& row : seen.grants) {
     if (rows == rows_max) return rows;
     if (!(row.stamp < removed)) continue;
-    TRY(write_grant(working, call, row.user, seen->grant_of(row), std::nullopt));
+    TRY(write_grant(working, call, row.user, seen.grant_of(row), std::nullopt));
     ++rows;
   }
   return rows;
