@@ -28,6 +28,7 @@ class ModelStore final : public store::Store {
   store::Health health_now;
   std::vector<store::DayUsage> usage;
   std::vector<store::GrantCommand> commands;  // every write, as it came
+  store::VerifyReport verified;
   std::size_t reads = 0;
   CommitObserver observer;
 
@@ -110,7 +111,7 @@ class ModelStore final : public store::Store {
     return {};
   }
 
-  Result<store::VerifyReport> verify() override { return store::VerifyReport{}; }
+  Result<store::VerifyReport> verify() override { return verified; }
   Status backup(const std::string&) override { return {}; }
   Result<std::vector<store::DayUsage>> load_usage() override {
     if (failure) return *failure;
