@@ -241,10 +241,10 @@ class TestApplication : public Application {
   void on(const std::string& path, Handler handler) { handlers_[path] = std::move(handler); }
 
   std::unique_ptr<Body> begin(const RequestHead& head, Reply reply) override {
-    ++begun;
     const auto found = handlers_.find(std::string(head.path));
-    if (found != handlers_.end()) return found->second(head, std::move(reply));
-    return echo(head, std::move(reply));
+    auto body = (found == handlers_.end() ? Handler(&echo) : found->second)(head, std::move(reply));
+    ++begun;  // last, so that who has seen it sees what the handler did
+    return body;
   }
 
   Response refuse(int status, std::string_view) override {
