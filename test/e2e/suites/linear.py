@@ -19,8 +19,12 @@ tests, test = suite()
 KEY = basic("KEY", "secret-of-the-company-for-tests")
 HOT_CALLS = [101, 102, 103, 104]
 HOT_USERS = [1, 2, 3]
+CLONE_CALLS = list(range(200, 240))
 COLD_CALLS = list(range(1000, 3000))
 COUNTED_USERS = list(range(10_000, 16_000))
+# Of --cache-bytes: one that holds a part of the calls, so that they come and go, and one that holds nothing.
+SMALL_CACHES = [96 << 10, 4096]
+BIG_CACHES = [64 << 20, 4096]
 FORK = multiprocessing.get_context("fork")
 
 
@@ -30,13 +34,14 @@ def records():
            "scopes": ["api:call-user-access:read", "api:call-user-access:write"]}
     for user in [*HOT_USERS, *COUNTED_USERS]:
         yield {"kind": "user", "userId": str(user)}
-    for call in [*HOT_CALLS, *COLD_CALLS]:
+    for call in [*HOT_CALLS, *CLONE_CALLS, *COLD_CALLS]:
         yield {"kind": "call", "callId": str(call)}
 
 
 def serve(env, cache_bytes):
-    env.command("load", env.write("linear.ndjson", ndjson(records())), "--store", env.path("store"))
-    return Server(env, "--cache-bytes", cache_bytes, "--drain-delay", "0")
+    store = env.path(f"store-{cache_bytes}")
+    env.command("load", env.write("linear.ndjson", ndjson(records())), "--store", store)
+    return Server(env, "--cache-bytes", cache_bytes, "--drain-delay", "0", store=store)
 
 
 def run_processes(work, arguments, seconds):
@@ -120,14 +125,17 @@ def with_ends(log, gone):
 
 @test("each pair's operations have one order that explains every answer", seconds=120)
 def pairs_are_registers(env):
-    server = serve(env, cache_bytes=4096)
-    work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)]
-    logs = run_processes(touch_pairs, work, env.options.seconds)
-    check(all(end for log in logs for _, end, _, _ in log), "requests without an answer")
-    histories = by_pair(with_ends(log, 0) for log in logs)
-    check_histories(histories)
-    operations = sum(map(len, logs))
-    check(operations > 500, "only", operations, "operations")
+    for cache_bytes in SMALL_CACHES:
+        server = serve(env, cache_bytes)
+        work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)]
+        logs = run_processes(touch_pairs, work, env.options.seconds / 2)
+        check(all(end for log in logs for _, end, _, _ in log), "requests without an answer")
+        histories = by_pair(with_ends(log, 0) for log in logs)
+        check_histories(histories)
+        requests = sum(map(len, logs))
+        check(requests > 100, "only", requests, "requests")
+        env.note(f"{requests} requests, {sum(map(len, histories.values()))} operations on pairs")
+        server.stop()
     doctored = {pair: turn_one_late_read(history) for pair, history in histories.items()}
     for pair, history in doctored.items():
         try:
@@ -135,7 +143,6 @@ def pairs_are_registers(env):
         except Failure:
             continue
         check(False, "a turned read of pair", pair, "was not noticed")
-    env.note(f"{operations} requests, {sum(map(len, histories.values()))} operations on pairs")
 
 
 def turn_one_late_read(history):
@@ -145,7 +152,7 @@ def turn_one_late_read(history):
 
 @test("the same across kills: an answered operation stays, an unanswered one is whole or absent", seconds=120)
 def pairs_survive_kills(env):
-    server = serve(env, cache_bytes=1 << 20)
+    server = serve(env, SMALL_CACHES[0])
     logs = []
     for _ in range(4):
         work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(4)]
@@ -156,7 +163,7 @@ def pairs_survive_kills(env):
         server.wait_exit(10)
         gone = time.monotonic_ns()
         logs += [with_ends(log, gone) for log in part]
-        server = Server(env, "--drain-delay", "0")
+        server = Server(env, "--drain-delay", "0", store=server.store)
     last = touch_pairs(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS, time.monotonic() + 0.5)
     logs.append(with_ends(last, 0))
     check_histories(by_pair(logs))
@@ -171,31 +178,32 @@ def kill_later(pid, seconds):
 
 # --- several calls, one moment
 
-def write_twins(address, seed, users, deadline):
-    """Gives and takes users on two calls, always both in one request."""
+def write_clones(address, seed, users, deadline):
+    """Gives and takes users on all clones, always in one request."""
     rng = random.Random(seed)
     client = Client(address, KEY, timeout=30)
     count = 0
     while time.monotonic() < deadline:
         chosen = rng.sample(users, rng.randint(1, len(users)))
-        order = [HOT_CALLS[0], HOT_CALLS[1]]
-        rng.shuffle(order)
+        order = rng.sample(CLONE_CALLS, len(CLONE_CALLS))
         (client.give if rng.random() < 0.5 else client.remove)({call: chosen for call in order})
         count += 1
     client.close()
     return count
 
 
-def read_twins(address, seed, deadline):
+def read_clones(address, seed, deadline):
     rng = random.Random(seed)
     client = Client(address, KEY, timeout=30)
     seen = set()
     count = 0
     while time.monotonic() < deadline:
-        between = rng.sample(COLD_CALLS, rng.choice([0, 0, 1, 20]))
-        found = client.read([HOT_CALLS[0], *between, HOT_CALLS[1]])
-        check_equal(found[HOT_CALLS[0]], found[HOT_CALLS[1]], "twins differ in one read:")
-        seen.add(tuple(found[HOT_CALLS[0]]))
+        clones = rng.sample(CLONE_CALLS, rng.choice([2, 10, len(CLONE_CALLS)]))
+        between = rng.sample(COLD_CALLS, rng.choice([0, 0, 1, 50]))
+        found = client.read([clones[0], *between, *clones[1:]])
+        kinds = {tuple(found[call]) for call in clones}
+        check_equal(len(kinds), 1, "states of clones in one read", kinds)
+        seen |= kinds
         count += 1
     client.close()
     return count, len(seen)
@@ -203,20 +211,21 @@ def read_twins(address, seed, deadline):
 
 @test("a read of several calls is never torn by a write of several calls", seconds=120)
 def reads_are_not_torn(env):
-    server = serve(env, cache_bytes=4096)
-    address = server.address
-
-    def work(role, seed, deadline):
+    def work(address, role, seed, deadline):
         if role == "write":
-            return write_twins(address, seed, HOT_USERS + COUNTED_USERS[:3], deadline)
-        return read_twins(address, seed, deadline)
+            return write_clones(address, seed, HOT_USERS + COUNTED_USERS[:3], deadline)
+        return read_clones(address, seed, deadline)
 
     roles = ["write", "write", "read", "read", "read"]
-    results = run_processes(work, [(role, env.random.getrandbits(32)) for role in roles], env.options.seconds)
-    reads = sum(result[0] for result in results[2:])
-    check(min(results[:2]) > 50 and reads > 200, "hardly any work", results)
-    check(all(result[1] > 3 for result in results[2:]), "readers saw hardly any change", results)
-    env.note(f"{sum(results[:2])} writes, {reads} reads")
+    for cache_bytes in BIG_CACHES[:1] + SMALL_CACHES:
+        server = serve(env, cache_bytes)
+        given = [(server.address, role, env.random.getrandbits(32)) for role in roles]
+        results = run_processes(work, given, env.options.seconds / 3)
+        reads = sum(result[0] for result in results[2:])
+        check(min(results[:2]) > 2 and reads > 50, "hardly any work", results)
+        check(all(result[1] > 1 for result in results[2:]), "readers saw no change", results)
+        env.note(f"{sum(results[:2])} writes, {reads} reads")
+        server.stop()
 
 
 # --- a counter spread over calls
@@ -252,15 +261,16 @@ def watch_counter(address, seed, acknowledged, deadline):
 
 @test("a sequence of gives over several calls is seen as fronts that only grow", seconds=120)
 def counts_monotonically(env):
-    server = serve(env, cache_bytes=4096)
-    address = server.address
-    acknowledged = FORK.Value("q", 0)
-
-    def work(role, seed, deadline):
-        if role == "count":
+    def work(address, acknowledged, seed, deadline):
+        if seed is None:
             return count_up(address, acknowledged, deadline)
         return watch_counter(address, seed, acknowledged, deadline)
 
-    results = run_processes(work, [("count", 0), *(("watch", n) for n in range(3))], env.options.seconds)
-    check(results[0] > 100 and min(results[1:]) > 20, "hardly any work", results)
-    env.note(f"{results[0]} gives, {sum(results[1:])} reads")
+    for cache_bytes in BIG_CACHES:
+        server = serve(env, cache_bytes)
+        acknowledged = FORK.Value("q", 0)
+        seeds = [None, *(env.random.getrandbits(32) for _ in range(3))]
+        results = run_processes(work, [(server.address, acknowledged, seed) for seed in seeds], env.options.seconds / 2)
+        check(results[0] > 5 and min(results[1:]) > 10, "hardly any work", results)
+        env.note(f"{results[0]} gives, {sum(results[1:])} reads")
+        server.stop()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from harness import check, check_equal, suite, wait_until
 from http11 import PATH, Closed, Connection, build
 from server import Server, free_port
-from suites.wire_fixture import ALL, GOOD, OPERATIONS, OTHER, READER, check_answer, serve
+from suites.wire_fixture import ALL, GOOD, OPERATIONS, OTHER, READER, RECORDS, check_answer, serve
 
 tests, test = suite()
 
@@ -155,6 +155,18 @@ def serves_openapi(env):
         check({"200", "400", "401", "500"} <= set(operation["responses"]), method, list(operation["responses"]))
         check(operation["requestBody"]["required"] is True, method, "body required")
     check_equal(set(operations) & {"get", "put", "post", "delete", "patch", "head", "options"}, set(names))
+
+
+@test("without enough free space writes are 503 and reads go on")
+def needs_free_space(env):
+    env.command("load", env.write("wire.ndjson", RECORDS), "--store", env.path("store"))
+    server = Server(env, "--store-free-bytes-min", "900TB")
+    with server.connect() as connection:
+        for method in ("PUT", "DELETE"):
+            check_answer(connection.request(method, PATH, GOOD[method], ALL), 503, "Service Unavailable", method)
+        listed = check_answer(connection.request("POST", PATH, GOOD["POST"], ALL), 200)["callAccessList"]
+        check_equal(listed, [{"callId": "100", "users": [{"userId": "5"}]}])
+    server.stop()
 
 
 # --- the log
