@@ -35,6 +35,7 @@ class StorePlace {
 struct StoreKind {
   std::string name;
   std::function<std::unique_ptr<StorePlace>()> make_place;
+  int history_steps = 700;  // fewer where each is dear
   friend std::ostream& operator<<(std::ostream& out, const StoreKind& kind) {
     return out << kind.name;
   }
@@ -193,7 +194,7 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
   SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
   RandomRecords random(seed);
   Model model;
-  int bad_loads = 0, good_loads = 0, changes = 0, unknown = 0, reopened = 0;
+  int bad_loads = 0, good_loads = 0, changes = 0, unknown = 0;
   std::vector<core::Record> beginning;
   for (std::uint64_t company = 1; company <= 2; ++company) {
     beginning.push_back({{company}, false, core::Company{{company}, "Company"}});
@@ -208,7 +209,7 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
   }
   for (const core::Record& record : beginning) ASSERT_TRUE(model.apply(record).has_value());
   ASSERT_TRUE(load_now(store(), beginning).has_value());
-  for (int step = 0; step < 700; ++step) {
+  for (int step = 0; step < GetParam().history_steps; ++step) {
     now_ += static_cast<std::int64_t>(random.below(3));
     const CompanyId company = random.id<CompanyId>(2);
     const auto dice = random.below(100);
@@ -269,13 +270,11 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
         }
         ASSERT_EQ(users, listing->at(0).second) << "step " << step;
       }
-    } else if (dice < 98) {
-      expect_same_records(dumped(), model.dump());
     } else {
-      open();
-      ++reopened;
+      expect_same_records(dumped(), model.dump());
     }
     if (HasFatalFailure()) return;
+    if (step % 60 == 59) open();
     if (step % 50 == 49) expect_sound();
   }
   expect_same_records(dumped(), model.dump());
@@ -283,8 +282,9 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
   EXPECT_GT(bad_loads, 0);
   EXPECT_GT(good_loads, 0);
   EXPECT_GT(changes, 0);
-  EXPECT_GT(unknown, 0);
-  EXPECT_GT(reopened, 0);
+  if (GetParam().history_steps >= 700) {
+    EXPECT_GT(unknown, 0);
+  }
 }
 
 TEST_P(StoreSuite, RevisionsCountUpByOneAndOnlyForChanges) {
