@@ -86,12 +86,12 @@ Socket::Transfer Socket::send(std::string_view bytes) {
 
 Socket::Transfer Socket::read(char* buffer, std::size_t size) {
   if (!session_) return receive(buffer, size);
-  has_decrypted_ = false;
+  has_buffered_ = false;
   ERR_clear_error();
   std::size_t done = 0;
   const int result = SSL_read_ex(session_.get(), buffer, size, &done);
   if (result == 1) {
-    has_decrypted_ = true;
+    has_buffered_ = SSL_has_pending(session_.get());
     return {Io::done, done};
   }
   switch (SSL_get_error(session_.get(), result)) {
@@ -159,7 +159,7 @@ void Socket::close() {
   session_.reset();
   ::close(descriptor_);
   descriptor_ = -1;
-  is_readable_ = has_decrypted_ = false;
+  is_readable_ = has_buffered_ = false;
 }
 
 }  // namespace earshot::http

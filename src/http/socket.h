@@ -35,7 +35,7 @@ class Socket {
   bool has_peer_ended() const { return has_peer_ended_; }
 
   // Whether read() may give something; false until epoll says more.
-  bool may_read() const { return is_readable_ || has_decrypted_; }
+  bool may_read() const { return is_readable_ || has_buffered_; }
 
   // Whether something has come that was not read yet. Asks the system.
   bool has_input() const;
@@ -59,8 +59,8 @@ class Socket {
   int descriptor_;
   bool is_readable_ = false;
   bool has_peer_ended_ = false;
-  bool has_decrypted_ = false;  // TLS may hold more than it has given
-  bool has_failed_ = false;     // TLS is beyond use
+  bool has_buffered_ = false;  // TLS holds more than it has given
+  bool has_failed_ = false;    // TLS is beyond use
   SslSession session_;
 };
 
