@@ -417,7 +417,15 @@ void Application::finish(Exchange& exchange, int status, const Problem* problem)
     access_key = exchange.principal->key->key.access_key;
   }
   std::string_view error;
-  if (problem != nullptr) error = problem->first;
+  std::string_view detail;
+  if (problem != nullptr) {
+    error = problem->first;
+    if (!problem->cause.empty()) {
+      detail = problem->cause;
+    } else if (!problem->more.empty()) {
+      detail = problem->more.front();
+    }
+  }
   const Level level = status == 500 ? Level::error : status > 500 ? Level::warn : Level::info;
   log(level, "request",
       {{"requestId", exchange.id_text},
@@ -428,6 +436,7 @@ void Application::finish(Exchange& exchange, int status, const Problem* problem)
        {"companyId", company},
        {"accessKey", access_key},
        {"error", error},
+       {"detail", detail.substr(0, kLoggedTextMax)},
        {"pairs", exchange.pairs_changed},
        {"revision", exchange.revision},
        {"duration_us", micros_since(exchange.received_at)},

@@ -19,7 +19,7 @@ constexpr std::string_view kBadJson =
     "Json parse error, verify Json format matches the API description.";
 
 Problem make_problem(int status, Reason reason, std::string_view first) {
-  return {status, reason, std::string(first), {}, {}};
+  return {status, reason, std::string(first), {}, {}, {}};
 }
 
 Problem service_unavailable(Reason reason) {
@@ -127,16 +127,11 @@ Problem not_ready(std::string why) {
 }
 
 Problem failed(const Error& error) {
-  switch (error.code) {
-    case Code::unavailable:
-      return service_unavailable(Reason::unavailable);
-    case Code::invalid_argument:
-    case Code::not_found:
-    case Code::conflict:
-    case Code::internal:
-      break;
-  }
-  return make_problem(500, Reason::fault, "Internal server error occurred");
+  Problem problem = error.code == Code::unavailable
+                        ? service_unavailable(Reason::unavailable)
+                        : make_problem(500, Reason::fault, "Internal server error occurred");
+  problem.cause = error.message;
+  return problem;
 }
 
 Problem refused(int status) {

@@ -49,6 +49,7 @@ struct Problem {
   Reason reason = Reason::fault;
   std::string first;              // errors[0]
   std::vector<std::string> more;  // the further items
+  std::string cause;              // of a fault of ours, for the log alone
   // An extra field of the answer; its name is empty where there is none.
   std::pair<std::string_view, std::string> field;
 };

@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "base/assert.h"
+#include "base/log.h"
 
 namespace earshot::store {
 
@@ -541,10 +542,12 @@ void EmbeddedStore::sweep_some() {
   if (sweeping_.empty() || refusal()) return;
   Transaction transaction(ground(), options_.clock());
   const Result<bool> swept = transaction.sweep(sweeping_.back(), kSweepRowsMax);
-  // An error here is one that verify and reads meet too; the rows stay dead.
-  if (!swept || (!transaction.is_empty() && !commit_and_publish(transaction, 0)) || *swept) {
-    sweeping_.pop_back();
-  }
+  const Status done = !swept                   ? Status(swept.error())
+                      : transaction.is_empty() ? Status()
+                                               : commit_and_publish(transaction, 0);
+  // The rows stay dead, and the sweep is taken up again at the next start.
+  if (!done) log(Level::error, "sweep_failed", {{"error", done.error().message}});
+  if (!done || *swept) sweeping_.pop_back();
 }
 
 void EmbeddedStore::keep_house() {
@@ -555,8 +558,9 @@ void EmbeddedStore::keep_house() {
   companies_.forget_people(options_.directory_bytes);
   if (options_.retention && now - retention_applied_ >= options_.retention_every && !refusal()) {
     retention_applied_ = now;
-    const Status ignored = apply_retention();  // what was not cut now is cut next time
-    static_cast<void>(ignored);
+    const Status applied = apply_retention();
+    // What was not cut now is cut next time.
+    if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
   }
 }
 

@@ -68,7 +68,7 @@ class CompanyCheck {
     TRY(check_calls());
     TRY(check_by_user());
     if (!(calls_pairs_ == by_user_pairs_)) TRY(find_unequal_pairs());
-    if (record_is_whole_ && !(rows_ == explained_)) {
+    if (horizon_ == 0 && !(rows_ == explained_)) {
       fault("the rows of calls are not what the record of changes comes to");
     }
     return {};
@@ -106,8 +106,8 @@ class CompanyCheck {
           }
           const bool is_first = head_.revision == 0;
           if (is_first) {
-            record_is_whole_ = key.revision == 1;
-            if (key.revision != horizon_ + 1 || key.first_n != 0) {
+            // A cut may have ended half-way: what it has left begins before the horizon.
+            if (key.revision > horizon_ + 1 || (key.revision == horizon_ + 1 && key.first_n != 0)) {
               fault(where + " is the first, and the retention cut only up to revision " +
                     std::to_string(horizon_));
             }
@@ -295,7 +295,6 @@ class CompanyCheck {
   Removals removals_;
   Head head_;
   core::Revision horizon_ = 0;    // up to which retention cut the record
-  bool record_is_whole_ = false;  // nothing was cut off it
   std::unordered_set<UserId> users_;
   RowSum rows_, explained_;  // of `calls`, and of what the record comes to
   RowSum calls_pairs_, by_user_pairs_;
@@ -306,24 +305,30 @@ class CompanyCheck {
 Result<VerifyReport> EmbeddedStore::verify() {
   const Snapshot snapshot(*rocks_);
   VerifyReport report;
+  // What cannot be read is a fault to report, not an end to the search.
+  const auto note = [&report](const Status& walked) {
+    if (!walked && report.faults.size() < kVerifyFaultsMax) {
+      report.faults.push_back(walked.error().message);
+    }
+  };
   // A company without a record has no rows either; each family is asked, in case it does.
   std::unordered_set<CompanyId> checked;
   for (const Family family : {Family::changes, Family::directory, Family::calls, Family::by_user}) {
-    TRY(snapshot.each_company(family, [&](CompanyId company) -> Status {
-      if (!checked.insert(company).second) return {};
-      return CompanyCheck(snapshot, company, report).run();
+    note(snapshot.each_company(family, [&](CompanyId company) -> Status {
+      if (checked.insert(company).second) note(CompanyCheck(snapshot, company, report).run());
+      return {};
     }));
   }
-  TRY(snapshot.scan_keys([&](const KeyRow& row) -> Status {
-    if (row.key && !checked.contains(row.company) && report.faults.size() < kVerifyFaultsMax) {
-      report.faults.push_back("an access key of company " + to_string(row.company) +
-                              ", which has no record");
+  note(snapshot.scan_keys([&](const KeyRow& row) -> Status {
+    if (row.key && !checked.contains(row.company)) {
+      note(
+          internal("an access key of company " + to_string(row.company) + ", which has no record"));
     }
     return {};
   }));
   // What RocksDB itself can say of its files.
   const rocksdb::Status sums = rocks_->db().VerifyChecksum();
-  if (!sums.ok()) report.faults.push_back("a file is damaged: " + sums.ToString());
+  if (!sums.ok()) note(from_rocksdb(sums, "a file is damaged"));
   return report;
 }
 
