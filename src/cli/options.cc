@@ -385,7 +385,8 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
   TRY(check_store_place(task.store));
   std::ranges::sort(command.scopes);
-  command.scopes.erase(std::ranges::unique(command.scopes).begin(), command.scopes.end());
+  command.scopes.erase(std::unique(command.scopes.begin(), command.scopes.end()),
+                       command.scopes.end());
   // The server that may carry it out has another working directory.
   if (verb == Verb::backup) command.directory = absolute(command.directory);
   if (verb != Verb::load) {

@@ -80,8 +80,7 @@ std::vector<core::CallUsers> merge_calls(std::vector<core::CallUsers> calls) {
   if (has_repeats(calls)) calls = join_repeated(std::move(calls));
   for (core::CallUsers& item : calls) {
     std::ranges::sort(item.users);
-    const auto repeated = std::ranges::unique(item.users);
-    item.users.erase(repeated.begin(), repeated.end());
+    item.users.erase(std::unique(item.users.begin(), item.users.end()), item.users.end());
   }
   return calls;
 }
