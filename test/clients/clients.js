@@ -1,5 +1,5 @@
-// The three operations as each client library offers them, behind one face: give, list and remove, each answering
-// {status, headers, body}. No expectations here; those stand in scenario.js.
+// The three operations as each client library offers them, behind one face: give, list and remove,
+// each answering {status, headers, body}. No expectations here; those stand in scenario.js.
 import { OpenAPIClientAxios } from 'openapi-client-axios';
 import SwaggerClient from 'swagger-client';
 import create_fetch_client from 'openapi-fetch';
@@ -31,7 +31,9 @@ async function openapi_client_axios(document, base_url, key) {
 
 async function swagger_client(document, base_url, key) {
   const schemes = Object.entries(document.components.securitySchemes);
-  const [scheme_name] = schemes.find(([, scheme]) => scheme.type === 'http' && scheme.scheme === 'basic');
+  const [scheme_name] = schemes.find(
+    ([, scheme]) => scheme.type === 'http' && scheme.scheme === 'basic',
+  );
   const client = await new SwaggerClient({
     spec: { ...document, servers: [{ url: base_url }] },
     authorizations: { [scheme_name]: { username: key.access_key, password: key.secret } },
@@ -53,7 +55,10 @@ async function swagger_client(document, base_url, key) {
 
 async function openapi_fetch(_document, base_url, key) {
   const token = Buffer.from(`${key.access_key}:${key.secret}`).toString('base64');
-  const client = create_fetch_client({ baseUrl: base_url, headers: { authorization: `Basic ${token}` } });
+  const client = create_fetch_client({
+    baseUrl: base_url,
+    headers: { authorization: `Basic ${token}` },
+  });
   const call = (method) => async (body) => {
     const { data, error, response } = await client[method](PATH, { body });
     return {

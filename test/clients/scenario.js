@@ -1,7 +1,7 @@
 // What a program does with the three operations, and what must come back: run as
 //   node scenario.js CLIENT BASE_URL DOCUMENT_FILE FIXTURE_JSON [--proxied]
-// Prints nothing and exits 0 when every answer is as promised. With --proxied, requests that break the document on
-// purpose are left out, because a validating proxy answers them itself.
+// Prints nothing and exits 0 when every answer is as promised. With --proxied, requests that break
+// the document on purpose are left out, because a validating proxy answers them itself.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { makers } from './clients.js';
@@ -20,18 +20,30 @@ function check_answer(answer, status) {
 function check_refusal(answer, status, first_error, mention) {
   const body = check_answer(answer, status);
   assert.equal(body.errors[0], first_error);
-  if (mention) assert.ok(body.errors.some((error) => error.includes(mention)), JSON.stringify(body));
+  if (mention)
+    assert.ok(
+      body.errors.some((error) => error.includes(mention)),
+      JSON.stringify(body),
+    );
 }
 
 async function successes(client, fixture) {
   const { callId, otherCallId, userIds } = fixture;
   const grants = async () => {
-    const body = check_answer(await client.list({ filter: { callIds: [callId, otherCallId] } }), 200);
+    const body = check_answer(
+      await client.list({ filter: { callIds: [callId, otherCallId] } }),
+      200,
+    );
     return Object.fromEntries(
       body.callAccessList.map((entry) => [entry.callId, entry.users.map((user) => user.userId)]),
     );
   };
-  const pairs = { callAccessList: [{ callId, userIds }, { callId: otherCallId, userIds: [userIds[0]] }] };
+  const pairs = {
+    callAccessList: [
+      { callId, userIds },
+      { callId: otherCallId, userIds: [userIds[0]] },
+    ],
+  };
   const sorted = [...userIds].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
 
   check_answer(await client.remove(pairs), 200);
@@ -40,7 +52,10 @@ async function successes(client, fixture) {
   check_answer(await client.give(pairs), 200);
   assert.deepEqual(await grants(), { [callId]: sorted, [otherCallId]: [userIds[0]] });
   check_answer(await client.remove({ callAccessList: [{ callId, userIds: [userIds[0]] }] }), 200);
-  assert.deepEqual(await grants(), { [callId]: sorted.filter((id) => id !== userIds[0]), [otherCallId]: [userIds[0]] });
+  assert.deepEqual(await grants(), {
+    [callId]: sorted.filter((id) => id !== userIds[0]),
+    [otherCallId]: [userIds[0]],
+  });
   check_answer(await client.give({ callAccessList: [] }), 200);
   check_answer(await client.give({ callAccessList: [{ callId, userIds: [] }] }), 200);
   check_answer(await client.remove(pairs), 200);
@@ -50,10 +65,24 @@ async function refusals(client, fixture) {
   const { callId, userIds, unknownId } = fixture;
   const of_call = (id) => ({ callAccessList: [{ callId: id, userIds }] });
   for (const operation of ['give', 'remove'])
-    check_refusal(await client[operation](of_call(unknownId)), 400, 'Some calls not found', unknownId);
-  check_refusal(await client.list({ filter: { callIds: [callId, unknownId] } }), 400, 'Some calls not found', unknownId);
+    check_refusal(
+      await client[operation](of_call(unknownId)),
+      400,
+      'Some calls not found',
+      unknownId,
+    );
   check_refusal(
-    await client.give({ callAccessList: [{ callId, userIds: [unknownId] }] }), 400, 'Some users not found', unknownId);
+    await client.list({ filter: { callIds: [callId, unknownId] } }),
+    400,
+    'Some calls not found',
+    unknownId,
+  );
+  check_refusal(
+    await client.give({ callAccessList: [{ callId, userIds: [unknownId] }] }),
+    400,
+    'Some users not found',
+    unknownId,
+  );
   check_answer(await client.remove({ callAccessList: [{ callId, userIds: [unknownId] }] }), 200);
 }
 
@@ -61,8 +90,16 @@ async function broken_requests(client, fixture) {
   const { callId } = fixture;
   check_refusal(await client.list({ filter: {} }), 400, PARSE_ERROR);
   check_refusal(await client.list({ filter: { callIds: [] } }), 400, PARSE_ERROR);
-  check_refusal(await client.give({ callAccessList: [{ callId, userIds: ['x'] }] }), 400, PARSE_ERROR);
-  check_refusal(await client.give({ callAccessList: [{ callId, userIds: [31] }] }), 400, PARSE_ERROR);
+  check_refusal(
+    await client.give({ callAccessList: [{ callId, userIds: ['x'] }] }),
+    400,
+    PARSE_ERROR,
+  );
+  check_refusal(
+    await client.give({ callAccessList: [{ callId, userIds: [31] }] }),
+    400,
+    PARSE_ERROR,
+  );
   check_refusal(await client.remove({}), 400, PARSE_ERROR);
 }
 

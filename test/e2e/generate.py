@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes records of a company as large ones look: a tree of managers with some broken branches, profiles of every level
-with and without leads, workspaces, calls with hosts and parties, shares. The same seed writes the same bytes.
+"""Writes records of a company as large ones look: a tree of managers with some broken branches,
+profiles of every level with and without leads, workspaces, calls with hosts and parties, shares.
+The same seed writes the same bytes.
 
     test/e2e/generate.py [--users 5000] [--calls 100000] [--seed 1] > company.ndjson"""
 
@@ -28,11 +29,22 @@ def company(rng, users, calls):
         yield {"kind": "workspace", "workspaceId": str(workspace), "name": f"Workspace {workspace}"}
     for number, profile in enumerate(profiles):
         leads = rng.sample(user_ids, rng.randint(1, 3)) if number % 3 == 2 else []
-        yield {"kind": "profile", "profileId": str(profile), "workspaceId": str(workspaces[number % len(workspaces)]),
-               "name": f"Profile {profile}", "callsAccess": {
-                   "permissionLevel": LEVELS[number // len(workspaces) % len(LEVELS)], "teamLeadIds": [str(lead) for lead in leads]}}
+        yield {
+            "kind": "profile",
+            "profileId": str(profile),
+            "workspaceId": str(workspaces[number % len(workspaces)]),
+            "name": f"Profile {profile}",
+            "callsAccess": {
+                "permissionLevel": LEVELS[number // len(workspaces) % len(LEVELS)],
+                "teamLeadIds": [str(lead) for lead in leads],
+            },
+        }
     # Few hold a profile that shows everything, so that there is something left to give.
-    common = [profile for number, profile in enumerate(profiles) if LEVELS[number // len(workspaces) % len(LEVELS)] != "all"]
+    common = [
+        profile
+        for number, profile in enumerate(profiles)
+        if LEVELS[number // len(workspaces) % len(LEVELS)] != "all"
+    ]
     for number, user in enumerate(user_ids):
         yield user_record(rng, number, user, user_ids, profiles if rng.random() < 0.03 else common)
     for number in range(calls):
@@ -42,34 +54,55 @@ def company(rng, users, calls):
 
 
 def user_record(rng, number, user, user_ids, profiles):
-    record = {"kind": "user", "userId": str(user), "emailAddress": f"user{number}@bigco.test", "firstName": "User", "lastName": str(number)}
+    record = {
+        "kind": "user",
+        "userId": str(user),
+        "emailAddress": f"user{number}@bigco.test",
+        "firstName": "User",
+        "lastName": str(number),
+    }
     roll = rng.random()
     if roll < 0.01:
         record["managerId"] = str(FIRST_USER - 1)  # nobody
     elif roll < 0.02:
-        record["managerId"] = str(rng.choice(user_ids))  # perhaps below the user: a cycle, or the user alone
+        record["managerId"] = str(
+            rng.choice(user_ids)
+        )  # perhaps below the user: a cycle, or the user alone
     elif number:
         record["managerId"] = str(user_ids[(number - 1) // rng.choice([6, 7, 8])])
     if rng.random() < 0.05:
         record["active"] = False
-    record["profileIds"] = [str(profile) for profile in rng.sample(profiles, rng.choice([0, 1, 1, 2, 3]))]
+    record["profileIds"] = [
+        str(profile) for profile in rng.sample(profiles, rng.choice([0, 1, 1, 2, 3]))
+    ]
     return record
 
 
 def call_record(rng, call, user_ids, workspaces):
     host = rng.choice(user_ids) if rng.random() < 0.99 else FIRST_USER - 2
-    return {"kind": "call", "callId": str(call), "workspaceId": str(rng.choice(workspaces)), "title": f"Call {call % 1000}",
-            "started": f"2026-03-{rng.randint(1, 28):02}T10:00:00Z", "primaryUserId": str(host),
-            "partyUserIds": [str(user) for user in rng.sample(user_ids, rng.choice([0, 1, 1, 2, 4]))], "isPrivate": rng.random() < 0.1}
+    return {
+        "kind": "call",
+        "callId": str(call),
+        "workspaceId": str(rng.choice(workspaces)),
+        "title": f"Call {call % 1000}",
+        "started": f"2026-03-{rng.randint(1, 28):02}T10:00:00Z",
+        "primaryUserId": str(host),
+        "partyUserIds": [str(user) for user in rng.sample(user_ids, rng.choice([0, 1, 1, 2, 4]))],
+        "isPrivate": rng.random() < 0.1,
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=5_000)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    sys.stdout.write(ndjson(company(random.Random(arguments.seed), arguments.users, arguments.calls)))
+    sys.stdout.write(
+        ndjson(company(random.Random(arguments.seed), arguments.users, arguments.calls))
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""What every suite stands on: declaring tests, running them bounded in time, and the directory, random numbers and
-servers that belong to one test. Knows nothing of what is tested."""
+"""What every suite stands on: declaring tests, running them bounded in time, and the directory,
+random numbers and servers that belong to one test. Knows nothing of what is tested."""
 
 import contextlib
 import faulthandler
-import io
 import os
 import random
 import shutil
@@ -109,7 +108,14 @@ class Environment:
     def command(self, *arguments, seconds=60):
         """Runs a command that must succeed; its standard output."""
         done = self.run(*arguments, seconds=seconds)
-        check(done.returncode == 0, "earshot", *arguments, "exited", done.returncode, done.stderr[-2000:])
+        check(
+            done.returncode == 0,
+            "earshot",
+            *arguments,
+            "exited",
+            done.returncode,
+            done.stderr[-2000:],
+        )
         return done.stdout
 
     def close(self):
@@ -161,7 +167,10 @@ def run_test(name, test, binary, seed, options):
         environment.close()
     elapsed = time.monotonic() - started
     notes = f"  [{'; '.join(environment.notes)}]" if environment.notes else ""
-    print(f"{'FAILED' if error else 'ok    '} {name}: {test.promise} ({elapsed:.1f} s){notes}", flush=True)
+    print(
+        f"{'FAILED' if error else 'ok    '} {name}: {test.promise} ({elapsed:.1f} s){notes}",
+        flush=True,
+    )
     if error:
         print(indent(error))
         kept = keep_logs(environment, name, test)
@@ -171,7 +180,9 @@ def run_test(name, test, binary, seed, options):
 
 
 def keep_logs(environment, name, test):
-    folder = os.path.join(ROOT, "build", "e2e-logs", f"{name}-{zlib.crc32(test.promise.encode()):08x}")
+    folder = os.path.join(
+        ROOT, "build", "e2e-logs", f"{name}-{zlib.crc32(test.promise.encode()):08x}"
+    )
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     for log, text in environment.logs():
@@ -186,7 +197,8 @@ def indent(text):
 
 
 def in_threads(functions, seconds=60):
-    """Runs the functions at once, each in a thread; raises the first error, gives the results in order."""
+    """Runs the functions at once, each in a thread; raises the first error, gives the results in
+    order."""
     results = [None] * len(functions)
     errors = []
 
@@ -221,11 +233,3 @@ def wait_until(condition, seconds, what):
             return value
         check(time.monotonic() < deadline, "waited", seconds, "s for", what)
         time.sleep(0.02)
-
-
-def captured(function):
-    """What the function prints, for the tests of this harness itself."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        function()
-    return out.getvalue()

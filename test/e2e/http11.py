@@ -1,5 +1,6 @@
-"""A small HTTP/1.1 client over a raw socket: it sends bytes as they are given and reads answers strictly. Not a
-client for others; it exists because tests must send what a polite library will not."""
+"""A small HTTP/1.1 client over a raw socket: it sends bytes as they are given and reads answers
+strictly. Not a client for others; it exists because tests must send what a polite library will
+not."""
 
 import base64
 import json
@@ -40,7 +41,9 @@ def basic(access_key, secret):
     return "Basic " + base64.b64encode(f"{access_key}:{secret}".encode()).decode()
 
 
-def build(method, target=PATH, body=None, authorization=None, fields=(), host="test", version="HTTP/1.1"):
+def build(
+    method, target=PATH, body=None, authorization=None, fields=(), host="test", version="HTTP/1.1"
+):
     """The bytes of a request. A body that is no string or bytes is written as JSON."""
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body, separators=(",", ":"))
@@ -158,7 +161,8 @@ class Connection:
 
 
 class Client:
-    """The three operations with one key over one connection, kept open; for suites about what is stored."""
+    """The three operations with one key over one connection, kept open; for suites about what is
+    stored."""
 
     def __init__(self, address, authorization, timeout=60):
         self.connection = Connection(address, timeout)
@@ -189,7 +193,8 @@ class Client:
 def access_list(pairs):
     return {
         "callAccessList": [
-            {"callId": str(call), "userIds": [str(user) for user in users]} for call, users in pairs.items()
+            {"callId": str(call), "userIds": [str(user) for user in users]}
+            for call, users in pairs.items()
         ]
     }
 

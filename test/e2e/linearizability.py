@@ -1,22 +1,26 @@
-"""Whether a recorded history of one pair (call, user) could have come from one register that is set, cleared and read
-one operation at a time, each taking effect between its start and its end (Herlihy and Wing). Pairs are judged one by
-one, which is enough: a history is linearizable if that of every object is. Knows nothing of servers.
+"""Whether a recorded history of one pair (call, user) could have come from one register that is
+set, cleared and read one operation at a time, each taking effect between its start and its end
+(Herlihy and Wing). Pairs are judged one by one, which is enough: a history is linearizable if that
+of every object is. Knows nothing of servers.
 
-The method sweeps the history's starts and ends in order and keeps every state that is still possible: the value, and
-which of the operations under way have taken effect already. An operation must have taken effect by its end. An
-operation that was never answered may have or not; its end is the moment when its server was gone."""
+The method sweeps the history's starts and ends in order and keeps every state that is still
+possible: the value, and which of the operations under way have taken effect already. An operation
+must have taken effect by its end. An operation that was never answered may have or not; its end is
+the moment when its server was gone."""
 
 from collections import namedtuple
 
 from harness import Failure
 
-# kind: "set", "clear" or "read" (value: what was read). end is when the answer was there; where unanswered is true,
-# when it was certain that none would come and that it could take no effect any more.
+# kind: "set", "clear" or "read" (value: what was read). end is when the answer was there; where
+# unanswered is true, when it was certain that none would come and that it could take no effect any
+# more.
 Operation = namedtuple("Operation", "start end kind value unanswered", defaults=(None, False))
 
 
 def timeline(operations):
-    """Starts and ends in order; of the same moment starts first, so that such operations count as concurrent."""
+    """Starts and ends in order; of the same moment starts first, so that such operations count as
+    concurrent."""
     events = []
     for index, operation in enumerate(operations):
         events.append((operation.start, 0, index))
@@ -48,7 +52,8 @@ def close_over(states, under_way, kinds, values):
 
 
 def first_contradiction(operations, initial=False):
-    """None if the history is linearizable, else the operation at whose end no state is possible any more."""
+    """None if the history is linearizable, else the operation at whose end no state is possible any
+    more."""
     kinds = [operation.kind for operation in operations]
     values = [operation.value for operation in operations]
     states = {(initial, 0)}
@@ -78,5 +83,9 @@ def check_histories(histories, initial=None):
     for pair, operations in histories.items():
         bad = first_contradiction(operations, bool(initial and initial.get(pair)))
         if bad:
-            near = [one for one in operations if one.end >= bad.start - 20_000_000 and one.start <= bad.end]
+            near = [
+                one
+                for one in operations
+                if one.end >= bad.start - 20_000_000 and one.start <= bad.end
+            ]
             raise Failure(f"no order explains {bad} of pair {pair}; around it: {near[-40:]}")

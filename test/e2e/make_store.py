@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a store with the program at hand and keeps it in test/stores, with its dump beside it, for the suite store_compat:
+"""Makes a store with the program at hand and keeps it in test/stores, with its dump beside it, for
+the suite store_compat:
 
     test/e2e/make_store.py NAME [--binary build/release/earshot]
 
-as in `make_store.py earshot-store-format-1`. To be run once for each format of the store, by the release that wrote it."""
+as in `make_store.py earshot-store-format-1`. To be run once for each format of the store, by the
+release that wrote it."""
 
 import argparse
 import os
@@ -15,7 +17,15 @@ from harness import ROOT, Environment, check
 from model import ndjson
 from server import Server
 from suites.store_compat import STORES
-from world import COMPANIES, body_of, initial_records, key_of, new_model, random_changes, random_request
+from world import (
+    COMPANIES,
+    body_of,
+    initial_records,
+    key_of,
+    new_model,
+    random_changes,
+    random_request,
+)
 
 
 def fill(env):
@@ -36,14 +46,22 @@ def fill(env):
         env.command("load", changes, "--store", server.store)
         server.kill() if number % 2 else server.stop()
     # The suite reads and writes this call.
-    ready = [{"kind": "company", "companyId": "1", "name": "Kept"}, {"kind": "call", "callId": "101", "primaryUserId": "1"}]
+    ready = [
+        {"kind": "company", "companyId": "1", "name": "Kept"},
+        {"kind": "call", "callId": "101", "primaryUserId": "1"},
+    ]
     ready += [{"kind": "user", "userId": str(user)} for user in (1, 2, 3)]
     env.command("load", env.write("ready.ndjson", ndjson(ready)), "--store", env.path("store"))
-    check(env.run("verify", "--store", env.path("store")).returncode == 0, "the new store is not sound")
+    check(
+        env.run("verify", "--store", env.path("store")).returncode == 0,
+        "the new store is not sound",
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/earshot"))
     arguments = parser.parse_args()

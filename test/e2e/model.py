@@ -1,5 +1,6 @@
-"""What Earshot must hold and answer, written a second time and in the plainest way: companies as dictionaries, the
-rules of access as sentences. Shares no code with the program; the suites compare the two."""
+"""What Earshot must hold and answer, written a second time and in the plainest way: companies as
+dictionaries, the rules of access as sentences. Shares no code with the program; the suites compare
+the two."""
 
 import json
 from datetime import datetime, timezone
@@ -62,7 +63,9 @@ class Company:
 
     def participants(self, call):
         record = self.calls[call]
-        return {user for user in [record["primaryUserId"], *record["partyUserIds"]] if user is not None}
+        return {
+            user for user in [record["primaryUserId"], *record["partyUserIds"]] if user is not None
+        }
 
     def profile_in(self, user, workspace):
         if workspace not in self.workspaces:
@@ -137,7 +140,9 @@ class Company:
         """{call: users ascending}, in the order asked."""
         now = now or utc_now()
         return {
-            call: sorted(user for user, grant in self.grants.get(call, {}).items() if grant.is_live(now))
+            call: sorted(
+                user for user, grant in self.grants.get(call, {}).items() if grant.is_live(now)
+            )
             for call in calls
         }
 
@@ -197,19 +202,27 @@ class Model:
         if remove:
             company.keys.pop(name, None)
         else:
-            company.keys[name] = {"scopes": set(record["scopes"]), "expiresAt": record.get("expiresAt")}
+            company.keys[name] = {
+                "scopes": set(record["scopes"]),
+                "expiresAt": record.get("expiresAt"),
+            }
 
     def apply_workspace(self, company, record, remove):
         put(company.workspaces, int(record["workspaceId"]), remove, record.get("name") or "")
 
     def apply_profile(self, company, record, remove):
         access = record.get("callsAccess") or {}
-        put(company.profiles, int(record["profileId"]), remove, {
-            "workspaceId": number(record.get("workspaceId")),
-            "name": record.get("name") or "",
-            "permissionLevel": access.get("permissionLevel") or "none",
-            "teamLeadIds": [int(user) for user in access.get("teamLeadIds") or []],
-        })
+        put(
+            company.profiles,
+            int(record["profileId"]),
+            remove,
+            {
+                "workspaceId": number(record.get("workspaceId")),
+                "name": record.get("name") or "",
+                "permissionLevel": access.get("permissionLevel") or "none",
+                "teamLeadIds": [int(user) for user in access.get("teamLeadIds") or []],
+            },
+        )
 
     def apply_user(self, company, record, remove):
         user = int(record["userId"])

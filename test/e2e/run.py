@@ -3,8 +3,9 @@
 
     test/e2e/run.py [SUITE…] [--binary build/release/earshot] [--seed N]
 
-Without a suite, all that belong to an ordinary test run. One line a test, a last line with the count, and a non-zero
-exit when a promise did not hold. Each test can be had again with the seed that was printed."""
+Without a suite, all that belong to an ordinary test run. One line a test, a last line with the
+count, and a non-zero exit when a promise did not hold. Each test can be had again with the seed
+that was printed."""
 
 import argparse
 import importlib
@@ -14,18 +15,41 @@ import sys
 
 from harness import ROOT, run_test
 
-SUITES = ["harness", "wire", "histories", "linear", "records", "backup", "real_input", "store_compat", "docs", "clients"]
+SUITES = [
+    "harness",
+    "wire",
+    "histories",
+    "linear",
+    "records",
+    "backup",
+    "real_input",
+    "store_compat",
+    "docs",
+    "clients",
+]
 LONG_SUITES = ["crash"]
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES + LONG_SUITES)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES + LONG_SUITES)}"
+    )
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/earshot"))
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("EARSHOT_SEED") or random.getrandbits(32)))
-    parser.add_argument("--kills", type=int, help="how often the program is killed (histories 20, crash 500)")
-    parser.add_argument("--seconds", type=float, default=8, help="how long each test of `linear` writes and reads")
-    parser.add_argument("--lines", type=int, default=300_000, help="size of the big load of `records`")
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("EARSHOT_SEED") or random.getrandbits(32))
+    )
+    parser.add_argument(
+        "--kills", type=int, help="how often the program is killed (histories 20, crash 500)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=8, help="how long each test of `linear` writes and reads"
+    )
+    parser.add_argument(
+        "--lines", type=int, default=300_000, help="size of the big load of `records`"
+    )
     parser.add_argument("--only", default="", help="only tests whose promise contains this text")
     arguments = parser.parse_args()
     # `crash 100` says the same as `crash --kills 100`.
@@ -37,7 +61,9 @@ def parse_arguments():
         parser.error(f"no suite {', '.join(sorted(unknown))}")
     arguments.binary = os.path.abspath(arguments.binary)
     if set(arguments.suites) != {"harness"} and not os.access(arguments.binary, os.X_OK):
-        parser.error(f"no program at {arguments.binary}; build it with ./dev build, or name it with --binary")
+        parser.error(
+            f"no program at {arguments.binary}; build it with ./dev build, or name it with --binary"
+        )
     return arguments
 
 

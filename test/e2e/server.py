@@ -1,4 +1,5 @@
-"""One running `earshot serve`: started on a free port, killed by its own process id only, its output kept in a log."""
+"""One running `earshot serve`: started on a free port, killed by its own process id only, its
+output kept in a log."""
 
 import os
 import queue
@@ -25,17 +26,31 @@ class Server:
 
     count = 0
 
-    def __init__(self, env, *options, store=None, listen="127.0.0.1:0", environment=None, wait=True):
+    def __init__(
+        self, env, *options, store=None, listen="127.0.0.1:0", environment=None, wait=True
+    ):
         Server.count += 1
         self.env = env
         self.store = store or env.path("store")
         self.log_path = env.path(f"server-{Server.count:03}.log")
         self.lines = queue.Queue()
-        arguments = [env.binary, "serve", "--listen", listen, "--store", self.store, *map(str, options)]
+        arguments = [
+            env.binary,
+            "serve",
+            "--listen",
+            listen,
+            "--store",
+            self.store,
+            *map(str, options),
+        ]
         self.log = open(self.log_path, "ab", buffering=0)
         self.started = time.monotonic()
         self.process = env.spawn(
-            *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, cwd=env.directory,
+            *arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            cwd=env.directory,
             env=clean_environment(environment),
         )
         self.reader = threading.Thread(target=self._read_output, daemon=True)
@@ -105,19 +120,3 @@ class Server:
                 if line.startswith(name + ":"):
                     return int(line.split()[1]) * 1024
         return 0
-
-
-def peak_bytes(process):
-    """The most memory that a process had, as far as the last look at it while it ran tells."""
-    try:
-        with open(f"/proc/{process.pid}/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return 0
-
-
-def store_exists(directory):
-    return os.path.isdir(directory) and bool(os.listdir(directory))

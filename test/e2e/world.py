@@ -1,5 +1,5 @@
-"""Two small companies with the same ids, random records for them and random requests: a space so small that everything
-happens to everything."""
+"""Two small companies with the same ids, random records for them and random requests: a space so
+small that everything happens to everything."""
 
 from model import Model
 
@@ -45,7 +45,11 @@ def user_record(rng, user):
     if rng.random() < 0.3:
         record["active"] = rng.random() < 0.5
     if rng.random() < 0.3:
-        record.update(firstName="Ann", lastName=rng.choice(["Lee", "O'Neil \"é\" \\ 漢"]), emailAddress=f"u{user}@test")
+        record.update(
+            firstName="Ann",
+            lastName=rng.choice(["Lee", 'O\'Neil "é" \\ 漢']),
+            emailAddress=f"u{user}@test",
+        )
     return record
 
 
@@ -62,9 +66,17 @@ def call_record(rng, call):
 
 
 def profile_record(rng, profile):
-    access = {"permissionLevel": rng.choice(LEVELS), "teamLeadIds": texts(some(rng, USERS, 2) if rng.random() < 0.4 else [])}
-    return {"kind": "profile", "profileId": str(profile), "workspaceId": str(rng.choice(WORKSPACES)),
-            "name": f"P{profile}", "callsAccess": access}
+    access = {
+        "permissionLevel": rng.choice(LEVELS),
+        "teamLeadIds": texts(some(rng, USERS, 2) if rng.random() < 0.4 else []),
+    }
+    return {
+        "kind": "profile",
+        "profileId": str(profile),
+        "workspaceId": str(rng.choice(WORKSPACES)),
+        "name": f"P{profile}",
+        "callsAccess": access,
+    }
 
 
 def grant_record(rng, call, user):
@@ -79,7 +91,10 @@ def grant_record(rng, call, user):
 def whole_company(rng, company):
     """Every record of one company, everything in it known."""
     records = company_records(company)
-    records += [{"kind": "workspace", "workspaceId": str(workspace), "name": f"W{workspace}"} for workspace in WORKSPACES]
+    records += [
+        {"kind": "workspace", "workspaceId": str(workspace), "name": f"W{workspace}"}
+        for workspace in WORKSPACES
+    ]
     records += [profile_record(rng, profile) for profile in PROFILES]
     records += [user_record(rng, user) for user in USERS]
     records += [call_record(rng, call) for call in CALLS]
@@ -110,10 +125,17 @@ def random_thing(rng, company):
     if roll < 0.85:
         return profile_record(rng, rng.choice(PROFILES))
     if roll < 0.9:
-        return {"kind": "workspace", "workspaceId": str(rng.choice(WORKSPACES)), "name": rng.choice(["A", "B"])}
+        return {
+            "kind": "workspace",
+            "workspaceId": str(rng.choice(WORKSPACES)),
+            "name": rng.choice(["A", "B"]),
+        }
     if roll < 0.92:
         return {"kind": "company", "name": rng.choice(["Acme", "Acme 2"])}
-    return remove_of(rng, rng.choice(["share", "share", "grant", "grant", "user", "call", "profile", "workspace"]))
+    return remove_of(
+        rng,
+        rng.choice(["share", "share", "grant", "grant", "user", "call", "profile", "workspace"]),
+    )
 
 
 def remove_of(rng, kind):
@@ -133,7 +155,10 @@ def random_changes(rng, model, count):
     """Records that change one company here and there, applied to the model on the way."""
     company_id = rng.choice(COMPANIES)
     if rng.random() < 0.05:
-        records = [{"kind": "company", "companyId": str(company_id), "remove": True}, *whole_company(rng, company_id)]
+        records = [
+            {"kind": "company", "companyId": str(company_id), "remove": True},
+            *whole_company(rng, company_id),
+        ]
         model.load(records)
         return records
     company = model.companies[company_id]
@@ -148,7 +173,10 @@ def random_changes(rng, model, count):
 def random_pairs(rng, calls):
     """[(call, [user, …]), …] for a request; sometimes with what is unknown, twice or empty."""
     chosen = [rng.choice(calls) for _ in range(rng.choice([1, 1, 1, 2, 3, 5]))]
-    pairs = [(call, [rng.choice(USERS) for _ in range(rng.choice([0, 1, 1, 2, 3, 6]))]) for call in chosen]
+    pairs = [
+        (call, [rng.choice(USERS) for _ in range(rng.choice([0, 1, 1, 2, 3, 6]))])
+        for call in chosen
+    ]
     if rng.random() < 0.03:
         pairs.append((UNKNOWN_CALL, [1]))
     if rng.random() < 0.05:
@@ -167,7 +195,9 @@ def random_request(rng, calls):
 def body_of(method, named):
     if method == "POST":
         return {"filter": {"callIds": texts(named)}}
-    return {"callAccessList": [{"callId": str(call), "userIds": texts(users)} for call, users in named]}
+    return {
+        "callAccessList": [{"callId": str(call), "userIds": texts(users)} for call, users in named]
+    }
 
 
 def apply_request(company, method, named):

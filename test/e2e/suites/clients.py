@@ -1,6 +1,7 @@
-"""Client libraries that are made from the OpenAPI document, driven against the program, directly and through a proxy that
-validates every request and answer against that document. The libraries are pinned in test/clients/package-lock.json and
-installed below build/, again only when that file has changed."""
+"""Client libraries that are made from the OpenAPI document, driven against the program, directly
+and through a proxy that validates every request and answer against that document. The libraries are
+pinned in test/clients/package-lock.json and installed below build/, again only when that file has
+changed."""
 
 import hashlib
 import json
@@ -41,7 +42,13 @@ def install():
     if os.path.exists(stamp) and open(stamp).read() == wanted:
         return
     for attempt in range(3):
-        done = subprocess.run(["npm", "ci", "--no-progress"], cwd=INSTALLED, capture_output=True, text=True, timeout=400)
+        done = subprocess.run(
+            ["npm", "ci", "--no-progress"],
+            cwd=INSTALLED,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
         if done.returncode == 0:
             break
         time.sleep(2 * attempt)
@@ -65,7 +72,12 @@ def node_environment():
 def play(library, base_url, document, *options, seconds=60):
     done = subprocess.run(
         ["node", "scenario.js", library, base_url, document, json.dumps(FIXTURE), *options],
-        cwd=INSTALLED, capture_output=True, text=True, timeout=seconds, env=node_environment())
+        cwd=INSTALLED,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env=node_environment(),
+    )
     check(done.returncode == 0, library, *options, done.stdout[-1500:], done.stderr[-3000:])
 
 
@@ -75,12 +87,17 @@ def installs(_env):
         lock = json.load(file)
     places = [name for name, package in lock["packages"].items() if "resolved" in package]
     check_equal(places, [], "packages that name their place")
-    loose = [name for name, package in lock["packages"].items() if name and "integrity" not in package]
+    loose = [
+        name for name, package in lock["packages"].items() if name and "integrity" not in package
+    ]
     check_equal(loose, [], "packages without a hash")
     install()
 
 
-@test("each client library does the three operations from the document, and sees the refusals", seconds=180)
+@test(
+    "each client library does the three operations from the document, and sees the refusals",
+    seconds=180,
+)
 def libraries_work(env):
     install()
     server = serve(env)
@@ -90,16 +107,30 @@ def libraries_work(env):
 
 
 class Proxy:
-    """prism between a client and the server: what breaks the document is answered by it with an error."""
+    """prism between a client and the server: what breaks the document is answered by it with an
+    error."""
 
     def __init__(self, env, document, upstream):
         self.port = free_port()
         self.log_path = env.path("prism.log")
         self.log = open(self.log_path, "wb")
         self.process = env.spawn(
-            "node", os.path.join(INSTALLED, "node_modules/@stoplight/prism-cli/dist/index.js"), "proxy", "--errors",
-            "--port", self.port, "--host", "127.0.0.1", document, upstream,
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, cwd=INSTALLED, env=node_environment())
+            "node",
+            os.path.join(INSTALLED, "node_modules/@stoplight/prism-cli/dist/index.js"),
+            "proxy",
+            "--errors",
+            "--port",
+            self.port,
+            "--host",
+            "127.0.0.1",
+            document,
+            upstream,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            cwd=INSTALLED,
+            env=node_environment(),
+        )
         self.url = f"http://127.0.0.1:{self.port}"
         wait_until(self.is_there, 60, "the proxy")
 
@@ -112,7 +143,10 @@ class Proxy:
             return False
 
 
-@test("a proxy that validates against the document finds no fault in requests and answers", seconds=240)
+@test(
+    "a proxy that validates against the document finds no fault in requests and answers",
+    seconds=240,
+)
 def no_violations(env):
     install()
     server = serve(env)
@@ -122,7 +156,10 @@ def no_violations(env):
         play(library, proxy.url, document, "--proxied")
 
 
-@test("the proxy does find faults: an answer that the document does not describe is reported", seconds=120)
+@test(
+    "the proxy does find faults: an answer that the document does not describe is reported",
+    seconds=120,
+)
 def proxy_notices(env):
     install()
     server = serve(env)

@@ -1,15 +1,20 @@
-"""Every curl line in README.md and docs/*.md is run, and what it prints is compared with what the page says it prints.
+"""Every curl line in README.md and docs/*.md is run, and what it prints is compared with what the
+page says it prints.
 
 How to write them:
-- In a fenced block marked `console`, a command begins with `$ curl`; the lines after it, up to the next `$` or the end of
-  the block, are what it prints. Nothing there means that it must succeed, whatever it prints.
-- In a fenced block marked `sh`, a command begins with `curl`; what it prints may follow in lines that begin with `# `.
+- In a fenced block marked `console`, a command begins with `$ curl`; the lines after it, up to the
+  next `$` or the end of the block, are what it prints. Nothing there means that it must succeed,
+  whatever it prints.
+- In a fenced block marked `sh`, a command begins with `curl`; what it prints may follow in lines
+  that begin with `# `.
 - A command goes on where a line ends in a backslash or inside open single quotes.
-- Lines that only set variables (`KEY=ACME:acme-secret`, with or without `export`) hold for the commands after them on the page.
-- Only commands that name 127.0.0.1:8080 or localhost:8080 are run. Each page has a server of its own, begun afresh with
-  `serve --demo`; the commands run in the order of the page.
-- Answers in JSON are compared as values, so they may be printed over several lines; other answers as text. The values of
-  requestId, x-traceid and date are not compared, and `…` stands for anything.
+- Lines that only set variables (`KEY=ACME:acme-secret`, with or without `export`) hold for the
+  commands after them on the page.
+- Only commands that name 127.0.0.1:8080 or localhost:8080 are run. Each page has a server of its
+  own, begun afresh with `serve --demo`; the commands run in the order of the page.
+- Answers in JSON are compared as values, so they may be printed over several lines; other answers
+  as text. The values of requestId, x-traceid and date are not compared, and `…` stands for
+  anything.
 - A block whose mark goes on with `not-run`, as in `sh not-run`, is left alone."""
 
 import glob
@@ -45,7 +50,11 @@ def blocks(page):
                 inside = None
             else:
                 words = line.strip().strip("`").split()
-                runs = words and words[0] in ("sh", "bash", "shell", "console") and "not-run" not in words
+                runs = (
+                    words
+                    and words[0] in ("sh", "bash", "shell", "console")
+                    and "not-run" not in words
+                )
                 inside = (words[0] if runs else None, number + 1, [])
         elif inside:
             inside[2].append(line)
@@ -85,7 +94,9 @@ def commands(page):
 def run(env, command, port):
     script = "\n".join([*command.setup, command.text])
     script = HERE.sub(lambda match: f"{match.group(1)}:{port}", script)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, cwd=env.directory)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30, cwd=env.directory
+    )
     check_equal(done.returncode, 0, f"line {command.line}: {command.text}\n", done.stderr)
     return done.stdout
 
@@ -111,7 +122,9 @@ def as_lines(text):
 
 
 def same(printed, got):
-    if as_json(printed) is not None and "…" not in json.dumps(as_json(printed), ensure_ascii=False).replace('"requestId": "…"', ""):
+    if as_json(printed) is not None and "…" not in json.dumps(
+        as_json(printed), ensure_ascii=False
+    ).replace('"requestId": "…"', ""):
         return as_json(printed) == as_json(got)
     pattern = ".*?".join(re.escape(part) for part in as_lines(printed).split("…"))
     return re.fullmatch(pattern, as_lines(got), re.DOTALL) is not None
@@ -120,7 +133,10 @@ def same(printed, got):
 @test("every curl line of the documentation prints what the page says", seconds=180)
 def curl_lines(env):
     count = compared = 0
-    pages = [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))]
+    pages = [
+        os.path.join(ROOT, "README.md"),
+        *sorted(glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)),
+    ]
     faults = []
     for number, path in enumerate(pages):
         if not os.path.exists(path):
@@ -136,7 +152,9 @@ def curl_lines(env):
             count += 1
             compared += bool(printed)
             if printed and not same(printed, got):
-                faults.append(f"{os.path.relpath(path, ROOT)}:{command.line}: {command.text}\nprints\n{got}\nand not\n{printed}")
+                faults.append(
+                    f"{os.path.relpath(path, ROOT)}:{command.line}: {command.text}\nprints\n{got}\nand not\n{printed}"
+                )
         server.stop()
     check(not faults, "\n\n".join(faults))
     check(count > 0, "no curl line on any page")
@@ -175,5 +193,8 @@ def reads_pages(_env):
     check_equal(found[1].printed, ['{"requestId":"…","b":[]}'])
     check(same('{"requestId":"x","a":1}', '{"requestId":"y","a":1}'), "requestId compared")
     check(not same('{"requestId":"x","a":1}', '{"requestId":"y","a":2}'), "values not compared")
-    check(same("HTTP/1.1 200 OK\nx-traceid: 1\n\n{…}", "HTTP/1.1 200 OK\r\nx-traceid: 2\r\n\r\n{}\n"), "text")
+    check(
+        same("HTTP/1.1 200 OK\nx-traceid: 1\n\n{…}", "HTTP/1.1 200 OK\r\nx-traceid: 2\r\n\r\n{}\n"),
+        "text",
+    )
     check(not same("HTTP/1.1 200 OK", "HTTP/1.1 201 Created"), "text not compared")

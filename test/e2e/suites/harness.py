@@ -1,5 +1,5 @@
-"""Promises of the suites' own tools: the model says what the rules say, and the checker of histories rejects histories
-that must be rejected. Needs no program."""
+"""Promises of the suites' own tools: the model says what the rules say, and the checker of
+histories rejects histories that must be rejected. Needs no program."""
 
 from datetime import timedelta
 
@@ -20,26 +20,41 @@ ACCEPTED = {
     "a read of nothing": operations((0, 1, "read", False)),
     "set, then read": operations((0, 1, "set", None), (2, 3, "read", True)),
     "a read during a set sees either": operations(
-        (0, 10, "set", None), (1, 2, "read", False), (3, 4, "read", True)),
+        (0, 10, "set", None), (1, 2, "read", False), (3, 4, "read", True)
+    ),
     "two writes at once, in the order that the read shows": operations(
-        (0, 10, "set", None), (0, 10, "clear", None), (11, 12, "read", True), (13, 14, "read", True)),
+        (0, 10, "set", None), (0, 10, "clear", None), (11, 12, "read", True), (13, 14, "read", True)
+    ),
     "an unanswered set that took effect": [
-        Operation(0, 10, "set", None, True), Operation(11, 12, "read", True)],
+        Operation(0, 10, "set", None, True),
+        Operation(11, 12, "read", True),
+    ],
     "an unanswered set that did not": [
-        Operation(0, 10, "set", None, True), Operation(11, 12, "read", False)],
+        Operation(0, 10, "set", None, True),
+        Operation(11, 12, "read", False),
+    ],
 }
 
 REJECTED = {
     "a read of what nobody set": operations((0, 1, "read", True)),
     "an acknowledged set lost": operations((0, 1, "set", None), (2, 3, "read", False)),
     "a stale read after a clear": operations(
-        (0, 1, "set", None), (2, 3, "clear", None), (4, 5, "read", True)),
+        (0, 1, "set", None), (2, 3, "clear", None), (4, 5, "read", True)
+    ),
     "going back in time during a set": operations(
-        (0, 10, "set", None), (1, 2, "read", True), (3, 4, "read", False)),
+        (0, 10, "set", None), (1, 2, "read", True), (3, 4, "read", False)
+    ),
     "a value that flips after both writes ended": operations(
-        (0, 10, "set", None), (0, 10, "clear", None), (11, 12, "read", True), (13, 14, "read", False)),
+        (0, 10, "set", None),
+        (0, 10, "clear", None),
+        (11, 12, "read", True),
+        (13, 14, "read", False),
+    ),
     "an unanswered set that comes late": [
-        Operation(0, 10, "set", None, True), Operation(11, 12, "read", False), Operation(13, 14, "read", True)],
+        Operation(0, 10, "set", None, True),
+        Operation(11, 12, "read", False),
+        Operation(13, 14, "read", True),
+    ],
 }
 
 
@@ -56,7 +71,8 @@ def rejects(_env):
 
 
 def real_history(rng, workers, steps):
-    """What concurrent workers record on a register that is right: each operation takes effect at one moment inside."""
+    """What concurrent workers record on a register that is right: each operation takes effect at
+    one moment inside."""
     value = False
     now = 0
     busy = {}  # worker -> [start, kind, effect done, value]
@@ -91,13 +107,27 @@ def random_histories(env):
         end = max(operation.end for operation in history)
         # After everything ended two reads cannot differ.
         value = env.random.random() < 0.5
-        late = [Operation(end + 1, end + 2, "read", value), Operation(end + 3, end + 4, "read", not value)]
+        late = [
+            Operation(end + 1, end + 2, "read", value),
+            Operation(end + 3, end + 4, "read", not value),
+        ]
         check(first_contradiction(history + late) is not None, "a turned read was accepted")
-        quiet = [one for one in history if one.kind == "read" and all(
-            other is one or other.kind == "read" or other.end < one.start or other.start > one.end
-            for other in history)]
+        quiet = [
+            one
+            for one in history
+            if one.kind == "read"
+            and all(
+                other is one
+                or other.kind == "read"
+                or other.end < one.start
+                or other.start > one.end
+                for other in history
+            )
+        ]
         for one in quiet[:3]:
-            doctored = [one._replace(value=not one.value) if other is one else other for other in history]
+            doctored = [
+                one._replace(value=not one.value) if other is one else other for other in history
+            ]
             turned += first_contradiction(doctored) is not None
     check(turned > 100, "turned reads in quiet moments were accepted too often:", turned)
 
@@ -139,13 +169,14 @@ COMPANY = """
 {"kind":"share","callId":"102","userId":"9"}
 """
 
-# For each call, the users who hear it in another way than a grant, worked out by hand from the rules.
+# For each call, the users who hear it in another way than a grant, worked out by hand from the
+# rules.
 OTHER_WAYS = {
-    100: {1, 2, 3, 8},      # 1 leads 3 through 2; 2's manager 1 leads 3; 4's manager is unknown
-    101: {5, 6, 7, 8, 9},   # 5 and 6 are a cycle; 7 has 5 as a lead
-    102: {3, 9},            # private: host and share
-    103: {3},               # a workspace without a record
-    104: {8},               # an unknown host stands under nobody
+    100: {1, 2, 3, 8},  # 1 leads 3 through 2; 2's manager 1 leads 3; 4's manager is unknown
+    101: {5, 6, 7, 8, 9},  # 5 and 6 are a cycle; 7 has 5 as a lead
+    102: {3, 9},  # private: host and share
+    103: {3},  # a workspace without a record
+    104: {8},  # an unknown host stands under nobody
 }
 
 
@@ -159,7 +190,9 @@ def model_rules(_env):
         check_equal(hearing, expected, "call", call)
     check_equal(company.give([(call, list(company.users)) for call in OTHER_WAYS]), None)
     for call, expected in OTHER_WAYS.items():
-        check_equal(set(company.read([call])[call]), set(company.users) - expected, "grants of", call)
+        check_equal(
+            set(company.read([call])[call]), set(company.users) - expected, "grants of", call
+        )
 
 
 @test("the model's operations refuse, keep, expire and remove as promised")
@@ -172,10 +205,19 @@ def model_operations(_env):
     check_equal(company.read([100]), {100: []})
     past = (utc_now() - timedelta(days=1)).isoformat()
     future = (utc_now() + timedelta(days=1)).isoformat()
-    model.load([
-        {"kind": "grant", "companyId": "1", "callId": "100", "userId": "9", "expiresAt": past},
-        {"kind": "grant", "companyId": "1", "callId": "100", "userId": "4", "expiresAt": future, "note": "n"},
-    ])
+    model.load(
+        [
+            {"kind": "grant", "companyId": "1", "callId": "100", "userId": "9", "expiresAt": past},
+            {
+                "kind": "grant",
+                "companyId": "1",
+                "callId": "100",
+                "userId": "4",
+                "expiresAt": future,
+                "note": "n",
+            },
+        ]
+    )
     check_equal(company.read([100]), {100: [4]})
     company.give([(100, [9, 4])])
     check_equal(company.read([100]), {100: [4, 9]})
@@ -183,7 +225,12 @@ def model_operations(_env):
     check_equal(company.grants[100][9].expires_at, None)
     company.remove([(100, [4, 998])])
     check_equal(company.read([100]), {100: [9]})
-    model.load([{"kind": "user", "companyId": "1", "userId": "9", "remove": True}, {"kind": "user", "companyId": "1", "userId": "9"}])
+    model.load(
+        [
+            {"kind": "user", "companyId": "1", "userId": "9", "remove": True},
+            {"kind": "user", "companyId": "1", "userId": "9"},
+        ]
+    )
     check_equal(company.read([100]), {100: []})
     check_equal(company.shares[102], set())
     try:
@@ -198,14 +245,22 @@ def model_operations(_env):
 def facts_differ(_env):
     facts = facts_of_dump(COMPANY)
     check_equal(facts_of_dump(ndjson(records_of(COMPANY))), facts)
-    for old, new in [("Acme", "Acme2"), ('"managerId":"1"', '"managerId":"3"'), ('"active":false', '"active":true'),
-                     ('"isPrivate":true', '"isPrivate":false'), ('"callId":"102","userId":"9"', '"callId":"102","userId":"8"'),
-                     ('["24","21","23"]', '["23","21","24"]')]:
+    for old, new in [
+        ("Acme", "Acme2"),
+        ('"managerId":"1"', '"managerId":"3"'),
+        ('"active":false', '"active":true'),
+        ('"isPrivate":true', '"isPrivate":false'),
+        ('"callId":"102","userId":"9"', '"callId":"102","userId":"8"'),
+        ('["24","21","23"]', '["23","21","24"]'),
+    ]:
         check(facts_of_dump(COMPANY.replace(old, new)) != facts, "not seen:", old)
 
 
 @test("requests are built with their length, host and type")
 def builds(_env):
     sent = build("PUT", "/x", {"a": 1}, "Basic eA==")
-    check_equal(sent, b"PUT /x HTTP/1.1\r\nHost: test\r\nAuthorization: Basic eA==\r\n"
-                      b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}")
+    check_equal(
+        sent,
+        b"PUT /x HTTP/1.1\r\nHost: test\r\nAuthorization: Basic eA==\r\n"
+        b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}',
+    )

@@ -1,5 +1,6 @@
-"""Random histories of requests and records, held against the model, while the program is killed and started again.
-Nothing acknowledged may be lost, nothing half of a request may stay, and no company may see another."""
+"""Random histories of requests and records, held against the model, while the program is killed and
+started again. Nothing acknowledged may be lost, nothing half of a request may stay, and no company
+may see another."""
 
 import copy
 import random
@@ -11,13 +12,23 @@ from http11 import PATH, Closed, build, decode_access_list
 from model import facts_of_dump, ndjson
 from server import Server
 from world import (
-    CALLS, COMPANIES, apply_request, body_of, initial_records, key_of, new_model, random_changes, random_request)
+    CALLS,
+    COMPANIES,
+    apply_request,
+    body_of,
+    initial_records,
+    key_of,
+    new_model,
+    random_changes,
+    random_request,
+)
 
 tests, test = suite()
 
 
 class Worker:
-    """One connection that writes and reads calls of its own, so that what it sees is decided by what it asked."""
+    """One connection that writes and reads calls of its own, so that what it sees is decided by
+    what it asked."""
 
     def __init__(self, company_id, calls, seed):
         self.company_id = company_id
@@ -27,16 +38,24 @@ class Worker:
         self.answered = 0
 
     def run(self, server, model, is_over):
-        """Asks until it is over or the server is gone; what has no answer then is kept as unanswered."""
+        """Asks until it is over or the server is gone; what has no answer then is kept as
+        unanswered."""
         company = model.companies[self.company_id]
         self.unanswered = []
         batch = []
         try:
             client = server.client(*key_of(self.company_id), timeout=20)
             while not is_over():
-                batch = [random_request(self.random, self.calls) for _ in range(self.random.choice([1, 1, 2, 4, 8]))]
-                client.connection.send(b"".join(
-                    build(method, PATH, body_of(method, named), client.authorization) for method, named in batch))
+                batch = [
+                    random_request(self.random, self.calls)
+                    for _ in range(self.random.choice([1, 1, 2, 4, 8]))
+                ]
+                client.connection.send(
+                    b"".join(
+                        build(method, PATH, body_of(method, named), client.authorization)
+                        for method, named in batch
+                    )
+                )
                 while batch:
                     answer = client.connection.receive()
                     check_against_model(company, *batch.pop(0), answer)
@@ -68,7 +87,9 @@ class History:
         self.start_seconds = []
         self.loads = 0
         self.server = None
-        env.command("load", env.write("initial.ndjson", ndjson(records)), "--store", env.path("store"))
+        env.command(
+            "load", env.write("initial.ndjson", ndjson(records)), "--store", env.path("store")
+        )
         self.start()
 
     def start(self):
@@ -96,7 +117,12 @@ class History:
         """Every call of every company reads as the model says."""
         for company_id in COMPANIES:
             company = self.model.companies[company_id]
-            check_equal(self.read(company_id, company.calls), company.read(sorted(company.calls)), "company", company_id)
+            check_equal(
+                self.read(company_id, company.calls),
+                company.read(sorted(company.calls)),
+                "company",
+                company_id,
+            )
 
     def read(self, company_id, calls):
         client = self.server.client(*key_of(company_id))
@@ -113,7 +139,8 @@ class History:
         check(done.returncode == 0, "verify:", done.stdout, done.stderr)
 
     def resolve(self, worker):
-        """Which of the requests without an answer took effect: some from the front, each whole. The model follows."""
+        """Which of the requests without an answer took effect: some from the front, each whole. The
+        model follows."""
         company = self.model.companies[worker.company_id]
         calls = [call for call in worker.calls if call in company.calls]
         seen = self.read(worker.company_id, calls)
@@ -125,7 +152,16 @@ class History:
                 grants = copy.deepcopy({call: company.grants.get(call, {}) for call in calls})
                 if grants not in possible:
                     possible.append(grants)
-        check(possible, "company", worker.company_id, "holds", seen, "but no front of", worker.unanswered, "leads there")
+        check(
+            possible,
+            "company",
+            worker.company_id,
+            "holds",
+            seen,
+            "but no front of",
+            worker.unanswered,
+            "leads there",
+        )
         company.grants.update(possible[0])
         if len(possible) > 1:
             # They read the same; notes and expiries tell them apart.
@@ -133,9 +169,16 @@ class History:
             for grants in possible:
                 company.grants.update(copy.deepcopy(grants))
                 if {fact for fact in dump if is_grant_of(fact, company, calls)} == {
-                        fact for fact in self.model.facts() if is_grant_of(fact, company, calls)}:
+                    fact for fact in self.model.facts() if is_grant_of(fact, company, calls)
+                }:
                     return
-            check(False, "the dump has none of the possible states of company", worker.company_id, "calls", calls)
+            check(
+                False,
+                "the dump has none of the possible states of company",
+                worker.company_id,
+                "calls",
+                calls,
+            )
 
 
 def is_grant_of(fact, company, calls):
@@ -155,8 +198,14 @@ def follows_the_model(env):
         history.check_all()
         workers = history.workers(2)
         end = time.monotonic() + 0.25
-        in_threads([lambda worker=worker: worker.run(history.server, history.model, lambda: time.monotonic() > end)
-                    for worker in workers])
+        in_threads(
+            [
+                lambda worker=worker: worker.run(
+                    history.server, history.model, lambda: time.monotonic() > end
+                )
+                for worker in workers
+            ]
+        )
         answered += sum(worker.answered for worker in workers)
         check(not any(worker.unanswered for worker in workers), "requests without an answer")
         if round_number % 8 == 7:
@@ -173,7 +222,8 @@ def follows_the_model(env):
 
 
 def killed_writing(history):
-    """Kills the server under several writers, starts it again and lets the model follow; requests answered."""
+    """Kills the server under several writers, starts it again and lets the model follow; requests
+    answered."""
     workers = history.workers(history.random.choice([1, 2, 4]))
     end = time.monotonic() + history.random.choice([0.005, 0.02, 0.05, 0.1, 0.2])
 
@@ -182,7 +232,15 @@ def killed_writing(history):
         history.server.kill()
 
     never = lambda: False
-    in_threads([*[lambda worker=worker: worker.run(history.server, history.model, never) for worker in workers], kill])
+    in_threads(
+        [
+            *[
+                lambda worker=worker: worker.run(history.server, history.model, never)
+                for worker in workers
+            ],
+            kill,
+        ]
+    )
     if history.random.random() < 0.15:
         history.verify()
     history.start()
@@ -197,14 +255,25 @@ def killed_loading(history):
     records = random_changes(history.random, history.model, 200)
     path = history.env.write("changes.ndjson", ndjson(records))
     loading = history.env.spawn(
-        history.env.binary, "load", path, "--store", history.env.path("store"), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=clean_environment())
+        history.env.binary,
+        "load",
+        path,
+        "--store",
+        history.env.path("store"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(),
+    )
     time.sleep(history.random.random() * 0.05)
     history.server.kill()
     code = loading.wait(30)
     facts = facts_of_dump(history.env.command("dump", "--store", history.env.path("store")))
     if facts != history.model.facts():
-        check_equal(differences(facts, before.facts()), [], "a load that was cut is neither whole nor absent")
+        check_equal(
+            differences(facts, before.facts()),
+            [],
+            "a load that was cut is neither whole nor absent",
+        )
         check(code != 0, "a load that was acknowledged is lost")
         history.model = before
     history.start()
@@ -227,10 +296,15 @@ def survive(env, kills):
     history.check_dump()
     history.server.stop()
     check(answered > kills * 3, "hardly a request was answered:", answered)
-    env.note(f"{kills} kills, {answered} requests answered, start at most {max(history.start_seconds):.2f} s")
+    env.note(
+        f"{kills} kills, {answered} requests answered, start at most {max(history.start_seconds):.2f} s"
+    )
 
 
-@test("killed while it writes, it keeps what it acknowledged, and of the rest all or nothing", seconds=180)
+@test(
+    "killed while it writes, it keeps what it acknowledged, and of the rest all or nothing",
+    seconds=180,
+)
 def survives_kills(env):
     survive(env, env.options.kills or 20)
 
@@ -242,8 +316,14 @@ def notices_lies(env):
     call = sorted(company.calls)[0]
     grants = company.grants.setdefault(call, {})
     user = next(user for user in company.users if user not in company.read([call])[call])
-    grants[user] = type("Grant", (), {"is_live": lambda self, now: True, "expires_at": None, "note": ""})()
-    for look in (history.check_all, history.check_dump, lambda: history.resolve(Worker(1, CALLS, 0))):
+    grants[user] = type(
+        "Grant", (), {"is_live": lambda self, now: True, "expires_at": None, "note": ""}
+    )()
+    for look in (
+        history.check_all,
+        history.check_dump,
+        lambda: history.resolve(Worker(1, CALLS, 0)),
+    ):
         try:
             look()
         except Exception:

@@ -1,5 +1,6 @@
-"""Many processes give, remove and read the same pairs at once, with a cache too small for them. Each pair must be
-explained by one order of its operations, and a read of several calls must show all of them at one moment."""
+"""Many processes give, remove and read the same pairs at once, with a cache too small for them.
+Each pair must be explained by one order of its operations, and a read of several calls must show
+all of them at one moment."""
 
 import multiprocessing
 import os
@@ -22,7 +23,8 @@ HOT_USERS = [1, 2, 3]
 CLONE_CALLS = list(range(200, 240))
 COLD_CALLS = list(range(1000, 3000))
 COUNTED_USERS = list(range(10_000, 16_000))
-# Of --cache-bytes: one that holds a part of the calls, so that they come and go, and one that holds nothing.
+# Of --cache-bytes: one that holds a part of the calls, so that they come and go, and one that holds
+# nothing.
 SMALL_CACHES = [96 << 10, 4096]
 BIG_CACHES = [64 << 20, 4096]
 FORK = multiprocessing.get_context("fork")
@@ -30,8 +32,12 @@ FORK = multiprocessing.get_context("fork")
 
 def records():
     yield {"kind": "company", "companyId": "1"}
-    yield {"kind": "key", "accessKey": "KEY", "secret": "secret-of-the-company-for-tests",
-           "scopes": ["api:call-user-access:read", "api:call-user-access:write"]}
+    yield {
+        "kind": "key",
+        "accessKey": "KEY",
+        "secret": "secret-of-the-company-for-tests",
+        "scopes": ["api:call-user-access:read", "api:call-user-access:write"],
+    }
     for user in [*HOT_USERS, *COUNTED_USERS]:
         yield {"kind": "user", "userId": str(user)}
     for call in [*HOT_CALLS, *CLONE_CALLS, *COLD_CALLS]:
@@ -45,7 +51,8 @@ def serve(env, cache_bytes):
 
 
 def run_processes(work, arguments, seconds):
-    """Runs work(*arguments[i], deadline) in a process each; their results. An error in one is an error of all."""
+    """Runs work(*arguments[i], deadline) in a process each; their results. An error in one is an
+    error of all."""
     deadline = time.monotonic() + seconds
 
     def run(pipe, given):
@@ -73,6 +80,7 @@ def run_processes(work, arguments, seconds):
 
 
 # --- one pair, one register
+
 
 def touch_pairs(address, seed, calls, users, deadline):
     """Gives, removes and reads pairs at random: [(start, end or None, kind, {pair: value})]."""
@@ -127,7 +135,9 @@ def with_ends(log, gone):
 def pairs_are_registers(env):
     for cache_bytes in SMALL_CACHES:
         server = serve(env, cache_bytes)
-        work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)]
+        work = [
+            (server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)
+        ]
         logs = run_processes(touch_pairs, work, env.options.seconds / 2)
         check(all(end for log in logs for _, end, _, _ in log), "requests without an answer")
         histories = by_pair(with_ends(log, 0) for log in logs)
@@ -147,15 +157,24 @@ def pairs_are_registers(env):
 
 def turn_one_late_read(history):
     end = max(operation.end for operation in history)
-    return [*history, Operation(end + 1, end + 2, "read", True), Operation(end + 3, end + 4, "read", False)]
+    return [
+        *history,
+        Operation(end + 1, end + 2, "read", True),
+        Operation(end + 3, end + 4, "read", False),
+    ]
 
 
-@test("the same across kills: an answered operation stays, an unanswered one is whole or absent", seconds=120)
+@test(
+    "the same across kills: an answered operation stays, an unanswered one is whole or absent",
+    seconds=120,
+)
 def pairs_survive_kills(env):
     server = serve(env, SMALL_CACHES[0])
     logs = []
     for _ in range(4):
-        work = [(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(4)]
+        work = [
+            (server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(4)
+        ]
         killer = FORK.Process(target=kill_later, args=(server.pid, env.random.uniform(0.3, 1.0)))
         killer.start()
         part = run_processes(touch_pairs, work, 1.5)
@@ -164,7 +183,9 @@ def pairs_survive_kills(env):
         gone = time.monotonic_ns()
         logs += [with_ends(log, gone) for log in part]
         server = Server(env, "--drain-delay", "0", store=server.store)
-    last = touch_pairs(server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS, time.monotonic() + 0.5)
+    last = touch_pairs(
+        server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS, time.monotonic() + 0.5
+    )
     logs.append(with_ends(last, 0))
     check_histories(by_pair(logs))
     unanswered = sum(row[4] for log in logs for row in log)
@@ -177,6 +198,7 @@ def kill_later(pid, seconds):
 
 
 # --- several calls, one moment
+
 
 def write_clones(address, seed, users, deadline):
     """Gives and takes users on all clones, always in one request."""
@@ -230,20 +252,26 @@ def reads_are_not_torn(env):
 
 # --- a counter spread over calls
 
+
 def count_up(address, acknowledged, deadline):
     """Gives user after user, each to the next call in turn; `acknowledged` follows."""
     client = Client(address, KEY, timeout=30)
     for number, user in enumerate(COUNTED_USERS):
         if time.monotonic() > deadline:
             break
-        check_ok(client.connection.request("PUT", PATH, access_list({HOT_CALLS[number % 4]: [user]}), KEY))
+        check_ok(
+            client.connection.request(
+                "PUT", PATH, access_list({HOT_CALLS[number % 4]: [user]}), KEY
+            )
+        )
         acknowledged.value = number + 1
     client.close()
     return acknowledged.value
 
 
 def watch_counter(address, seed, acknowledged, deadline):
-    """Each read must be a front of what was given, hold all that was acknowledged before, and never shrink."""
+    """Each read must be a front of what was given, hold all that was acknowledged before, and never
+    shrink."""
     rng = random.Random(seed)
     client = Client(address, KEY, timeout=30)
     newest = reads = 0
@@ -252,7 +280,15 @@ def watch_counter(address, seed, acknowledged, deadline):
         found = client.read(rng.sample(HOT_CALLS, 4))
         numbers = sorted(user - COUNTED_USERS[0] for users in found.values() for user in users)
         check_equal(numbers, list(range(len(numbers))), "not a front of what was given:")
-        check(len(numbers) >= max(before, newest), "went back from", newest, "acknowledged", before, "to", len(numbers))
+        check(
+            len(numbers) >= max(before, newest),
+            "went back from",
+            newest,
+            "acknowledged",
+            before,
+            "to",
+            len(numbers),
+        )
         newest = len(numbers)
         reads += 1
     client.close()
@@ -270,7 +306,9 @@ def counts_monotonically(env):
         server = serve(env, cache_bytes)
         acknowledged = FORK.Value("q", 0)
         seeds = [None, *(env.random.getrandbits(32) for _ in range(3))]
-        results = run_processes(work, [(server.address, acknowledged, seed) for seed in seeds], env.options.seconds / 2)
+        results = run_processes(
+            work, [(server.address, acknowledged, seed) for seed in seeds], env.options.seconds / 2
+        )
         check(results[0] > 5 and min(results[1:]) > 10, "hardly any work", results)
         env.note(f"{results[0]} gives, {sum(results[1:])} reads")
         server.stop()

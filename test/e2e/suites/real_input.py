@@ -1,5 +1,5 @@
-"""A company of real size: 5,000 users and 100,000 calls, loaded, 200,000 pairs given over HTTP by several clients at once,
-and every call read back against the model."""
+"""A company of real size: 5,000 users and 100,000 calls, loaded, 200,000 pairs given over HTTP by
+several clients at once, and every call read back against the model."""
 
 import random
 import threading
@@ -20,7 +20,8 @@ CONNECTIONS = 4
 
 
 class CachedCompany:
-    """The model's company with the chains of managers worked out once: the directory does not change here."""
+    """The model's company with the chains of managers worked out once: the directory does not
+    change here."""
 
     def __init__(self, company_of_model):
         self.company = company_of_model
@@ -29,7 +30,8 @@ class CachedCompany:
 
 
 def random_pairs(rng, model_company):
-    """PAIRS pairs, grouped by call: some users near the call, so that other ways hold for a good part of them."""
+    """PAIRS pairs, grouped by call: some users near the call, so that other ways hold for a good
+    part of them."""
     calls, users = sorted(model_company.calls), sorted(model_company.users)
     wanted = {}
     count = 0
@@ -37,10 +39,15 @@ def random_pairs(rng, model_company):
         call = rng.choice(calls)
         chosen = set(rng.sample(users, rng.choice([1, 2, 3])))
         if rng.random() < 0.2:
-            near = [user for user in model_company.participants(call) | model_company.shares.get(call, set())
-                    if user in model_company.users]
+            near = [
+                user
+                for user in model_company.participants(call) | model_company.shares.get(call, set())
+                if user in model_company.users
+            ]
             chosen.update(near)
-            chosen.update(manager for user in near for manager in model_company.managers_of(user)[:3])
+            chosen.update(
+                manager for user in near for manager in model_company.managers_of(user)[:3]
+            )
         known = wanted.setdefault(call, set())
         count += len(chosen - known)
         known |= chosen
@@ -99,9 +106,19 @@ def real_company(env):
     env.note(f"{PAIRS} pairs in {len(requests)} requests given in {seconds:.1f} s")
 
     now = utc_now()
-    held = {call: sorted(user for user in users if not here.ways(call, user, now)) for call, users in wanted.items()}
+    held = {
+        call: sorted(user for user in users if not here.ways(call, user, now))
+        for call, users in wanted.items()
+    }
     given = sum(map(len, held.values()))
-    check(0.4 * PAIRS < given < 0.95 * PAIRS, "of", PAIRS, "pairs", given, "had no other way: the input is too plain")
+    check(
+        0.4 * PAIRS < given < 0.95 * PAIRS,
+        "of",
+        PAIRS,
+        "pairs",
+        given,
+        "had no other way: the input is too plain",
+    )
 
     server.kill()
     server = Server(env)

@@ -1,4 +1,5 @@
-"""Records and the commands that work on a store: offline, and carried out by the server that has the store open."""
+"""Records and the commands that work on a store: offline, and carried out by the server that has
+the store open."""
 
 import json
 import os
@@ -30,7 +31,8 @@ def load(env, store, text, name="records.ndjson"):
 
 
 def with_and_without_server(env, work):
-    """Does the same on a store that nobody has open, and on one that a server has; work(store, server or None)."""
+    """Does the same on a store that nobody has open, and on one that a server has; work(store,
+    server or None)."""
     work(env.path("offline"), None)
     server = Server(env, store=env.path("online"))
     work(server.store, server)
@@ -43,7 +45,8 @@ ORDER = ["company", "key", "workspace", "profile", "user", "call", "share", "gra
 
 
 def check_sorted(text):
-    """Companies ascending; in each its keys, workspaces, profiles and users, then each call with shares and grants."""
+    """Companies ascending; in each its keys, workspaces, profiles and users, then each call with
+    shares and grants."""
     places = []
     company = None
     for record in records_of(text):
@@ -53,7 +56,13 @@ def check_sorted(text):
         if kind == "key":
             place = (company, 1, record["accessKey"])
         elif kind in ("call", "share", "grant"):
-            place = (company, 9, int(record["callId"]), ORDER.index(kind), int(record.get("userId", 0)))
+            place = (
+                company,
+                9,
+                int(record["callId"]),
+                ORDER.index(kind),
+                int(record.get("userId", 0)),
+            )
         else:
             place = (company, ORDER.index(kind), int(record[kind + "Id"]))
         check_equal(int(record.get("companyId", company)), company, "company of", record)
@@ -62,7 +71,9 @@ def check_sorted(text):
     check_equal(len(set(places)), len(places), "things dumped twice")
 
 
-@test("a dump holds what was loaded, sorted, and loading it again gives the same bytes", seconds=120)
+@test(
+    "a dump holds what was loaded, sorted, and loading it again gives the same bytes", seconds=120
+)
 def dump_is_identity(env):
     for number in range(6):
         rng = random.Random(env.random.getrandbits(32))
@@ -130,17 +141,31 @@ def sees_changes(env):
     server = serve(env)
     with server.connect() as connection:
         check_answer(connection.request("PUT", PATH, GOOD["PUT"], ALL), 200)
-        check('"userId":"2"' in [line for line in dump(env, server.store).splitlines() if '"grant"' in line][0])
-        load(env, server.store, '{"kind":"share","companyId":"1","callId":"101","userId":"3"}\n'
-                                '{"kind":"user","companyId":"1","userId":"5","remove":true}\n')
-        check_answer(connection.request("PUT", PATH, {"callAccessList": [{"callId": "101", "userIds": ["3"]}]}, ALL), 200)
+        check(
+            '"userId":"2"'
+            in [line for line in dump(env, server.store).splitlines() if '"grant"' in line][0]
+        )
+        load(
+            env,
+            server.store,
+            '{"kind":"share","companyId":"1","callId":"101","userId":"3"}\n'
+            '{"kind":"user","companyId":"1","userId":"5","remove":true}\n',
+        )
+        check_answer(
+            connection.request(
+                "PUT", PATH, {"callAccessList": [{"callId": "101", "userIds": ["3"]}]}, ALL
+            ),
+            200,
+        )
     check_equal(grants(server), {"100": ["2"], "101": [], "9223372036854775806": []})
 
 
 @test("several files load in order; standard options and --load at start do the same")
 def loads_files(env):
     lines = [line + "\n" for line in RECORDS.strip().splitlines()]
-    first, second = env.write("a.ndjson", "".join(lines[:8])), env.write("b.ndjson", "".join(lines[8:]))
+    first, second = env.write("a.ndjson", "".join(lines[:8])), env.write(
+        "b.ndjson", "".join(lines[8:])
+    )
     # The second file goes on in company 1 only because it says so itself.
     with open(second, "w") as file:
         file.write('{"kind":"company","companyId":"1","name":"Acme"}\n' + "".join(lines[8:]))
@@ -153,7 +178,11 @@ def loads_files(env):
 
 # --- bad lines
 
-GOOD_LINES = ['{"kind":"company","companyId":"7"}', '{"kind":"user","userId":"1"}', '{"kind":"call","callId":"1"}']
+GOOD_LINES = [
+    '{"kind":"company","companyId":"7"}',
+    '{"kind":"user","userId":"1"}',
+    '{"kind":"call","callId":"1"}',
+]
 BAD_LINES = {
     "no JSON": "nonsense",
     "cut off": '{"kind":"user"',
@@ -175,28 +204,54 @@ BAD_LINES = {
     "a key without scopes": '{"kind":"key","accessKey":"K","secret":"a-secret-of-twenty-characters"}',
     "a key with a bad scope": '{"kind":"key","accessKey":"K","secret":"a-secret-of-twenty-characters","scopes":[1]}',
     "a key with a bad hash": '{"kind":"key","accessKey":"K","secretHash":"x","scopes":["api:call-user-access:read"]}',
-    "another company's key": '{"kind":"key","accessKey":"TAKEN","secret":"a-secret-of-twenty-characters","scopes":["api:call-user-access:read"]}',
+    "another company's key": '{"kind":"key","accessKey":"TAKEN","secret":"a-secret-of-twenty-characters",'
+    '"scopes":["api:call-user-access:read"]}',
     "invalid UTF-8": b'{"kind":"company","companyId":"7","name":"\xff"}',
     "two values": '{"kind":"user","userId":"2"} {"kind":"user","userId":"3"}',
 }
-TAKEN = ('{"kind":"company","companyId":"9"}\n{"kind":"key","accessKey":"TAKEN","secret":"another-secret-of-characters",'
-         '"scopes":["api:call-user-access:read"]}\n')
+TAKEN = (
+    '{"kind":"company","companyId":"9"}\n{"kind":"key","accessKey":"TAKEN","secret":"another-secret-of-characters",'
+    '"scopes":["api:call-user-access:read"]}\n'
+)
 
 
-@test("a bad line stops the load with file, line and reason, and nothing of the file stays", seconds=120)
+@test(
+    "a bad line stops the load with file, line and reason, and nothing of the file stays",
+    seconds=120,
+)
 def refuses_bad_lines(env):
     def work(store, server):
         load(env, store, TAKEN)
         before = dump(env, store)
         for name, line in BAD_LINES.items():
             line = line if isinstance(line, bytes) else line.encode()
-            path = env.write("bad.ndjson", "\n".join(GOOD_LINES).encode() + b"\n" + line + b"\n" + GOOD_LINES[1].encode() + b"\n")
+            path = env.write(
+                "bad.ndjson",
+                "\n".join(GOOD_LINES).encode()
+                + b"\n"
+                + line
+                + b"\n"
+                + GOOD_LINES[1].encode()
+                + b"\n",
+            )
             done = env.run("load", path, "--store", store)
             check(done.returncode not in (0, -signal.SIGABRT), name, "was accepted")
-            check_equal(done.stdout.count("\n") + done.stderr.count("\n"), 1, name, "lines of", done.stdout, done.stderr)
+            check_equal(
+                done.stdout.count("\n") + done.stderr.count("\n"),
+                1,
+                name,
+                "lines of",
+                done.stdout,
+                done.stderr,
+            )
             check("bad.ndjson:4" in done.stderr, name, "without file and line:", done.stderr)
-            check(len(done.stderr) > len("bad.ndjson:4") + 15, name, "without a reason:", done.stderr)
-            check("9" not in done.stderr.split("bad.ndjson:4")[1] or name != "another company's key", "names the company")
+            check(
+                len(done.stderr) > len("bad.ndjson:4") + 15, name, "without a reason:", done.stderr
+            )
+            check(
+                "9" not in done.stderr.split("bad.ndjson:4")[1] or name != "another company's key",
+                "names the company",
+            )
             check_equal(dump(env, store), before, name, "changed the store")
         no_company = env.write("none.ndjson", '{"kind":"user","userId":"1"}\n')
         done = env.run("load", no_company, "--store", store)
@@ -210,20 +265,31 @@ def refuses_bad_lines(env):
 
 @test("lines may be blank, end in CR LF or without an end, and hold members that nobody knows")
 def takes_lines(env):
-    text = ('\n{"kind":"company","companyId":"7","name":null,"color":{"a":[1]}}\r\n  \n{"kind":"user","userId":"1","managerId":null,'
-            '"active":null,"profileIds":null}\n\n{"kind":"call","callId":"1","isPrivate":null,"partyUserIds":null}')
+    text = (
+        '\n{"kind":"company","companyId":"7","name":null,"color":{"a":[1]}}\r\n  \n{"kind":"user","userId":"1","managerId":null,'
+        '"active":null,"profileIds":null}\n\n{"kind":"call","callId":"1","isPrivate":null,"partyUserIds":null}'
+    )
     load(env, env.path("store"), text)
-    check_equal(facts_of_dump(dump(env, env.path("store"))), facts_of_dump(
-        '{"kind":"company","companyId":"7"}\n{"kind":"user","userId":"1"}\n{"kind":"call","callId":"1"}'))
+    check_equal(
+        facts_of_dump(dump(env, env.path("store"))),
+        facts_of_dump(
+            '{"kind":"company","companyId":"7"}\n{"kind":"user","userId":"1"}\n{"kind":"call","callId":"1"}'
+        ),
+    )
 
 
 @test("a short secret is accepted with a warning, and no dump or log ever has a secret")
 def warns_of_short_secrets(env):
-    path = env.write("short.ndjson", '{"kind":"company","companyId":"7"}\n'
-                     '{"kind":"key","accessKey":"K","secret":"shorty","scopes":["api:call-user-access:read"]}\n')
+    path = env.write(
+        "short.ndjson",
+        '{"kind":"company","companyId":"7"}\n'
+        '{"kind":"key","accessKey":"K","secret":"shorty","scopes":["api:call-user-access:read"]}\n',
+    )
     done = env.run("load", path, "--store", env.path("store"))
     check_equal(done.returncode, 0, done.stderr)
-    check("short" in done.stderr.lower() and "shorty" not in done.stderr, "no warning:", done.stderr)
+    check(
+        "short" in done.stderr.lower() and "shorty" not in done.stderr, "no warning:", done.stderr
+    )
     text = dump(env, env.path("store"))
     check("shorty" not in text and "secretHash" in text, text)
     for folder, _, names in os.walk(env.path("store")):
@@ -234,13 +300,25 @@ def warns_of_short_secrets(env):
 
 # --- keys
 
+
 def ask(server, authorization):
     with server.connect() as connection:
         return connection.request("POST", PATH, GOOD["POST"], authorization).status
 
 
 def create_key(env, store, *options):
-    out = env.command("key", "create", "--company", "1", "--scope", "api:call-user-access:read", *options, "--json", "--store", store)
+    out = env.command(
+        "key",
+        "create",
+        "--company",
+        "1",
+        "--scope",
+        "api:call-user-access:read",
+        *options,
+        "--json",
+        "--store",
+        store,
+    )
     made = json.loads(out)
     return made["accessKey"], made["secret"]
 
@@ -252,12 +330,22 @@ def keys_work_at_once(env):
     check(len(secret) >= 20, "secret of", len(secret), "characters")
     with server.connect() as kept:
         for _ in range(3):
-            check_equal(kept.request("POST", PATH, GOOD["POST"], basic(access_key, secret)).status, 200)
-        check_equal(kept.request("PUT", PATH, GOOD["PUT"], basic(access_key, secret)).status, 401, "beyond its scope")
+            check_equal(
+                kept.request("POST", PATH, GOOD["POST"], basic(access_key, secret)).status, 200
+            )
+        check_equal(
+            kept.request("PUT", PATH, GOOD["PUT"], basic(access_key, secret)).status,
+            401,
+            "beyond its scope",
+        )
         listed = env.command("key", "list", "--store", server.store)
         check(access_key in listed and secret not in listed, listed)
         env.command("key", "revoke", access_key, "--store", server.store)
-        check_equal(kept.request("POST", PATH, GOOD["POST"], basic(access_key, secret)).status, 401, "after revocation")
+        check_equal(
+            kept.request("POST", PATH, GOOD["POST"], basic(access_key, secret)).status,
+            401,
+            "after revocation",
+        )
         check_answer(kept.request("POST", PATH, GOOD["POST"], ALL), 200)
     check(access_key not in env.command("key", "list", "--store", server.store), "still listed")
     done = env.run("key", "revoke", access_key, "--store", server.store)
@@ -283,9 +371,15 @@ def keys_expire(env):
 @test("key create refuses what it cannot make")
 def key_create_refuses(env):
     load(env, env.path("store"), RECORDS)
-    for options in (["--company", "1"], ["--company", "77", "--scope", "api:call-user-access:read"], ["--company", "1", "--scope", "x"], ["--company", "1", "--scope", "no scope"],
-                    ["--scope", "api:call-user-access:read"], ["--company", "x", "--scope", "api:call-user-access:read"],
-                    ["--company", "1", "--scope", "api:call-user-access:read", "--expires", "tomorrow"]):
+    for options in (
+        ["--company", "1"],
+        ["--company", "77", "--scope", "api:call-user-access:read"],
+        ["--company", "1", "--scope", "x"],
+        ["--company", "1", "--scope", "no scope"],
+        ["--scope", "api:call-user-access:read"],
+        ["--company", "x", "--scope", "api:call-user-access:read"],
+        ["--company", "1", "--scope", "api:call-user-access:read", "--expires", "tomorrow"],
+    ):
         done = env.run("key", "create", *options, "--store", env.path("store"))
         check(done.returncode != 0, options, done.stdout)
         check(done.stderr.strip() and not done.stdout, options, done.stdout, done.stderr)
@@ -293,10 +387,15 @@ def key_create_refuses(env):
 
 # --- the control socket
 
+
 @test("the control socket is for its owner alone, and gone or harmless when the server is")
 def control_socket(env):
     server = serve(env)
-    sockets = [name for name in os.listdir(server.store) if stat.S_ISSOCK(os.stat(os.path.join(server.store, name)).st_mode)]
+    sockets = [
+        name
+        for name in os.listdir(server.store)
+        if stat.S_ISSOCK(os.stat(os.path.join(server.store, name)).st_mode)
+    ]
     check_equal(len(sockets), 1, "sockets in", os.listdir(server.store))
     path = os.path.join(server.store, sockets[0])
     check_equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode of the socket")
@@ -319,7 +418,13 @@ def control_socket(env):
 
 @test("commands through a server that starts no store of their own say so when there is none")
 def commands_need_a_store(env):
-    for arguments in (["dump"], ["verify"], ["key", "list"], ["key", "revoke", "K"], ["backup", env.path("copy")]):
+    for arguments in (
+        ["dump"],
+        ["verify"],
+        ["key", "list"],
+        ["key", "revoke", "K"],
+        ["backup", env.path("copy")],
+    ):
         done = env.run(*arguments, "--store", env.path("nothing"))
         check(done.returncode != 0, arguments, done.stdout)
         check_equal(done.stderr.count("\n"), 1, arguments, done.stderr)
@@ -327,6 +432,7 @@ def commands_need_a_store(env):
 
 
 # --- the demo
+
 
 @test("--demo serves the documentation's examples")
 def serves_demo(env):
@@ -348,6 +454,7 @@ def serves_demo(env):
 
 # --- big loads
 
+
 def big_records(path, lines):
     """A company of about that many lines, written as fast as may be."""
     calls = lines * 6 // 10
@@ -355,13 +462,20 @@ def big_records(path, lines):
     grants_and_shares = lines - calls - users - 1
     with open(path, "w") as file:
         file.write('{"kind":"company","companyId":"1","name":"Big"}\n')
-        file.writelines('{"kind":"user","userId":"%d","managerId":"%d"}\n' % (n, n // 7 + 1) for n in range(1, users + 1))
         file.writelines(
-            '{"kind":"call","callId":"%d","workspaceId":"10","title":"Call %d","primaryUserId":"%d"}\n' % (n + 10_000, n, n % users + 1)
-            for n in range(calls))
+            '{"kind":"user","userId":"%d","managerId":"%d"}\n' % (n, n // 7 + 1)
+            for n in range(1, users + 1)
+        )
         file.writelines(
-            '{"kind":"%s","callId":"%d","userId":"%d"}\n' % ("grant" if n % 2 else "share", n % calls + 10_000, n * 7 % users + 1)
-            for n in range(grants_and_shares))
+            '{"kind":"call","callId":"%d","workspaceId":"10","title":"Call %d","primaryUserId":"%d"}\n'
+            % (n + 10_000, n, n % users + 1)
+            for n in range(calls)
+        )
+        file.writelines(
+            '{"kind":"%s","callId":"%d","userId":"%d"}\n'
+            % ("grant" if n % 2 else "share", n % calls + 10_000, n * 7 % users + 1)
+            for n in range(grants_and_shares)
+        )
     return lines
 
 
@@ -383,7 +497,14 @@ def watch_peak(pid, stop):
 def run_measured(env, *arguments, seconds):
     """Runs a command: (exit code, output, seconds, peak bytes)."""
     began = time.monotonic()
-    process = env.spawn(env.binary, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environment())
+    process = env.spawn(
+        env.binary,
+        *arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
     stop = threading.Event()
     peak = []
     watcher = threading.Thread(target=lambda: peak.append(watch_peak(process.pid, stop)))
@@ -398,32 +519,53 @@ def run_measured(env, *arguments, seconds):
 def loads_much(env):
     path = env.path("big.ndjson")
     lines = big_records(path, env.options.lines)
-    code, errors, seconds, peak = run_measured(env, "load", path, "--store", env.path("offline"), seconds=300)
+    code, errors, seconds, peak = run_measured(
+        env, "load", path, "--store", env.path("offline"), seconds=300
+    )
     check_equal(code, 0, errors)
     limit = 700 << 20
     check(peak < limit, "load took", peak >> 20, "MiB")
     env.note(f"{lines} lines offline in {seconds:.1f} s, {peak >> 20} MiB")
     server = Server(env, store=env.path("online"))
     before = server.status("VmRSS")
-    code, errors, seconds, peak = run_measured(env, "load", path, "--store", server.store, seconds=300)
+    code, errors, seconds, peak = run_measured(
+        env, "load", path, "--store", server.store, seconds=300
+    )
     check_equal(code, 0, errors)
     check(peak < 200 << 20, "the command itself took", peak >> 20, "MiB")
-    check(server.status("VmHWM") < limit, "the server grew from", before >> 20, "to", server.status("VmHWM") >> 20, "MiB")
+    check(
+        server.status("VmHWM") < limit,
+        "the server grew from",
+        before >> 20,
+        "to",
+        server.status("VmHWM") >> 20,
+        "MiB",
+    )
     env.note(f"through a server in {seconds:.1f} s, {server.status('VmHWM') >> 20} MiB")
     with open(env.path("dump.ndjson"), "w") as file:
-        subprocess.run([env.binary, "dump", "--store", server.store], stdout=file, check=True, timeout=120)
+        subprocess.run(
+            [env.binary, "dump", "--store", server.store], stdout=file, check=True, timeout=120
+        )
     with open(env.path("dump.ndjson")) as file:
         check_equal(sum(1 for _ in file), lines, "lines of the dump")
     done = env.run("verify", "--store", server.store, seconds=120)
     check_equal(done.returncode, 0, done.stdout, done.stderr)
 
 
-@test("a load that is killed in the middle leaves nothing applied, or was done already", seconds=240)
+@test(
+    "a load that is killed in the middle leaves nothing applied, or was done already", seconds=240
+)
 def killed_load(env):
     path = env.path("big.ndjson")
     lines = big_records(path, min(env.options.lines, 150_000))
     store = env.path("store")
-    load(env, store, RECORDS.replace('"companyId":"1"', '"companyId":"5"').replace('"companyId":"2"', '"companyId":"6"'))
+    load(
+        env,
+        store,
+        RECORDS.replace('"companyId":"1"', '"companyId":"5"').replace(
+            '"companyId":"2"', '"companyId":"6"'
+        ),
+    )
     before = dump(env, store)
     absent = 0
 
@@ -439,7 +581,15 @@ def killed_load(env):
         return False
 
     def start_load():
-        return env.spawn(env.binary, "load", path, "--store", store, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return env.spawn(
+            env.binary,
+            "load",
+            path,
+            "--store",
+            store,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     for delay in (0.03, 0.1, 0.3, 0.6, 1.0):
         process = start_load()

@@ -1,5 +1,5 @@
-"""Stores that earlier releases wrote must be opened for good: each archive in test/stores is opened, checked, dumped and
-written to. make_store.py makes one for the release at hand."""
+"""Stores that earlier releases wrote must be opened for good: each archive in test/stores is
+opened, checked, dumped and written to. make_store.py makes one for the release at hand."""
 
 import os
 import tarfile
@@ -14,7 +14,10 @@ tests, test = suite()
 STORES = os.path.join(ROOT, "test", "stores")
 
 
-@test("stores of every earlier format open, are sound, and dump exactly what is written beside them", seconds=120)
+@test(
+    "stores of every earlier format open, are sound, and dump exactly what is written beside them",
+    seconds=120,
+)
 def opens_old_stores(env):
     archives = sorted(name for name in os.listdir(STORES) if name.endswith(".tar.gz"))
     check(archives, "no stores in", STORES)

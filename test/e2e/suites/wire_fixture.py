@@ -18,12 +18,14 @@ WRITER = basic("WRITER", "writer-secret-of-twenty-characters")
 EXPIRED = basic("EXPIRED", "expired-secret-of-twenty-characters")
 OTHER = basic("OTHER", "other-secret-of-twenty-characters")
 
+BOTH = json.dumps([READ, WRITE])
+
 RECORDS = f"""
 {{"kind":"company","companyId":"1","name":"Acme"}}
-{{"kind":"key","accessKey":"FULL","secret":"full-secret-of-twenty-characters","scopes":["{READ}","{WRITE}"]}}
+{{"kind":"key","accessKey":"FULL","secret":"full-secret-of-twenty-characters","scopes":{BOTH}}}
 {{"kind":"key","accessKey":"READER","secret":"reader-secret-of-twenty-characters","scopes":["{READ}"]}}
 {{"kind":"key","accessKey":"WRITER","secret":"writer-secret-of-twenty-characters","scopes":["{WRITE}"]}}
-{{"kind":"key","accessKey":"EXPIRED","secret":"expired-secret-of-twenty-characters","scopes":["{READ}","{WRITE}"],"expiresAt":"2020-01-01T00:00:00Z"}}
+{{"kind":"key","accessKey":"EXPIRED","secret":"expired-secret-of-twenty-characters","scopes":{BOTH},"expiresAt":"2020-01-01T00:00:00Z"}}
 {{"kind":"workspace","workspaceId":"10","name":"Sales"}}
 {{"kind":"profile","profileId":"20","workspaceId":"10","callsAccess":{{"permissionLevel":"all"}}}}
 {{"kind":"user","userId":"1"}}
@@ -38,7 +40,7 @@ RECORDS = f"""
 {{"kind":"share","callId":"100","userId":"3"}}
 {{"kind":"grant","callId":"100","userId":"5"}}
 {{"kind":"company","companyId":"2","name":"Other"}}
-{{"kind":"key","accessKey":"OTHER","secret":"other-secret-of-twenty-characters","scopes":["{READ}","{WRITE}"]}}
+{{"kind":"key","accessKey":"OTHER","secret":"other-secret-of-twenty-characters","scopes":{BOTH}}}
 {{"kind":"user","userId":"1"}}
 {{"kind":"user","userId":"50"}}
 {{"kind":"call","callId":"100","primaryUserId":"50"}}
@@ -61,9 +63,14 @@ def serve(env, *options, **more):
 def grants(server, calls=("100", "101", "9223372036854775806"), authorization=ALL):
     """{call: users} over a connection of its own."""
     with server.connect() as connection:
-        answer = connection.request("POST", PATH, {"filter": {"callIds": list(calls)}}, authorization)
+        answer = connection.request(
+            "POST", PATH, {"filter": {"callIds": list(calls)}}, authorization
+        )
     check_answer(answer, 200)
-    return {entry["callId"]: [user["userId"] for user in entry["users"]] for entry in answer.json["callAccessList"]}
+    return {
+        entry["callId"]: [user["userId"] for user in entry["users"]]
+        for entry in answer.json["callAccessList"]
+    }
 
 
 def check_answer(answer, status, first_error=None, name=""):
@@ -85,14 +92,24 @@ def check_answer(answer, status, first_error=None, name=""):
     if first_error is not None:
         check_equal(body["errors"][0], first_error, name, "first error")
     if status == 401:
-        check("basic" in (answer.field("www-authenticate") or "").lower(), name, "no WWW-Authenticate", answer)
+        check(
+            "basic" in (answer.field("www-authenticate") or "").lower(),
+            name,
+            "no WWW-Authenticate",
+            answer,
+        )
     if status == 405:
         check_equal(methods(answer.field("allow")), {"PUT", "POST", "DELETE"}, name, "Allow")
     if status in (429, 503):
         check((answer.field("retry-after") or "").isdigit(), name, "no Retry-After", answer)
     if "some " not in body["errors"][0].lower():
         for error in body["errors"][1:]:
-            check("not found" not in error.lower() and "invalid" not in error.lower(), name, "words of", error)
+            check(
+                "not found" not in error.lower() and "invalid" not in error.lower(),
+                name,
+                "words of",
+                error,
+            )
     return body
 
 

@@ -32,6 +32,7 @@ def refused_and_closed(server, name, request, status, reason):
 
 # --- framing
 
+
 @test("answers keep the connection open until either side says close")
 def keeps_alive(env):
     server = serve(env)
@@ -83,7 +84,12 @@ def takes_pieces(env):
 
 def chunked(body, size, trailer=b""):
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
-    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n" + trailer + b"\r\n"
+    return (
+        b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+        + b"0\r\n"
+        + trailer
+        + b"\r\n"
+    )
 
 
 @test("chunked bodies are taken, extensions and trailers ignored")
@@ -93,7 +99,9 @@ def takes_chunks(env):
     bodies = {
         "one chunk": chunked(READ_BODY, 1000),
         "a chunk a byte": chunked(READ_BODY, 1),
-        "upper case size": chunked(READ_BODY + b" " * 200, 171).upper().replace(READ_BODY.upper(), READ_BODY),
+        "upper case size": chunked(READ_BODY + b" " * 200, 171)
+        .upper()
+        .replace(READ_BODY.upper(), READ_BODY),
         "trailers": chunked(READ_BODY, 10, b"X-Sum: 1\r\nAuthorization: Basic eA==\r\n"),
         "extension": b"%x;name=value\r\n%s\r\n0\r\n\r\n" % (len(READ_BODY), READ_BODY),
         "leading zeros": b"000%x\r\n%s\r\n000\r\n\r\n" % (len(READ_BODY), READ_BODY),
@@ -104,7 +112,9 @@ def takes_chunks(env):
             check_answer(connection.receive(), 200, name=name)
         connection.send(begin + b"0\r\n\r\n")
         check_answer(connection.receive(), 400, PARSE_ERROR, "no chunk is an empty body")
-        connection.send(build("POST", PATH, b"", ALL, ["Transfer-Encoding: CHUNKED"]) + bodies["one chunk"])
+        connection.send(
+            build("POST", PATH, b"", ALL, ["Transfer-Encoding: CHUNKED"]) + bodies["one chunk"]
+        )
         check_answer(connection.receive(), 200, name="coding in upper case")
 
 
@@ -131,7 +141,9 @@ def continues(env):
         connection.send(build("POST", PATH, b"", None, fields))
         check_answer(connection.receive(), 401, "Access denied")
     with server.connect() as connection:
-        connection.send(build("POST", PATH, b"", ALL, ["Content-Length: 99999999999", "Expect: 100-continue"]))
+        connection.send(
+            build("POST", PATH, b"", ALL, ["Content-Length: 99999999999", "Expect: 100-continue"])
+        )
         check_answer(connection.receive(), 413, "Payload Too Large")
         check(connection.is_closed(), "open after 413")
     # A client that does not wait for the word gets its answer all the same.
@@ -150,7 +162,9 @@ def answers_http10(env):
         check(connection.is_closed(), "open after HTTP/1.0")
     with server.connect() as connection:
         for _ in range(2):
-            answer = connection.request("POST", PATH, GOOD["POST"], ALL, ["Connection: keep-alive"], version="HTTP/1.0")
+            answer = connection.request(
+                "POST", PATH, GOOD["POST"], ALL, ["Connection: keep-alive"], version="HTTP/1.0"
+            )
             check_answer(answer, 200)
             check_equal((answer.field("connection") or "").lower(), "keep-alive")
 
@@ -177,8 +191,10 @@ MALFORMED = {
     "no host": head(LINE, AUTH, LENGTH) + READ_BODY,
     "two hosts": head(LINE, HOST, HOST, LENGTH) + READ_BODY,
     "two different hosts": head(LINE, HOST, "Host: other", LENGTH) + READ_BODY,
-    "length and coding": head(LINE, HOST, LENGTH, "Transfer-Encoding: chunked") + chunked(READ_BODY, 9),
-    "coding and length": head(LINE, HOST, "Transfer-Encoding: chunked", LENGTH) + chunked(READ_BODY, 9),
+    "length and coding": head(LINE, HOST, LENGTH, "Transfer-Encoding: chunked")
+    + chunked(READ_BODY, 9),
+    "coding and length": head(LINE, HOST, "Transfer-Encoding: chunked", LENGTH)
+    + chunked(READ_BODY, 9),
     "two lengths": head(LINE, HOST, LENGTH, LENGTH) + READ_BODY,
     "two different lengths": head(LINE, HOST, "Content-Length: 1", LENGTH) + READ_BODY,
     "a list of lengths": head(LINE, HOST, f"{LENGTH}, {len(READ_BODY)}") + READ_BODY,
@@ -188,7 +204,8 @@ MALFORMED = {
     "an empty length": head(LINE, HOST, "Content-Length: "),
     "a length with words": head(LINE, HOST, "Content-Length: 1 2"),
     "a length beyond 64 bits": head(LINE, HOST, "Content-Length: 18446744073709551620"),
-    "coding in HTTP/1.0": head(f"POST {PATH} HTTP/1.0", HOST, "Transfer-Encoding: chunked") + chunked(READ_BODY, 9),
+    "coding in HTTP/1.0": head(f"POST {PATH} HTTP/1.0", HOST, "Transfer-Encoding: chunked")
+    + chunked(READ_BODY, 9),
     "space before a colon": head(LINE, HOST, "X : 1", LENGTH) + READ_BODY,
     "folding": head(LINE, HOST, "X: 1", " 2", LENGTH) + READ_BODY,
     "folding with a tab": head(LINE, HOST, "X: 1", "\t2", LENGTH) + READ_BODY,
@@ -215,18 +232,36 @@ MALFORMED = {
     "a bad method": head(f"PO(ST {PATH} HTTP/1.1", HOST),
     "binary": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "a bad host": head(LINE, "Host: a b", LENGTH) + READ_BODY,
-    "chunk of no size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"\r\nx\r\n0\r\n\r\n",
-    "chunk of a bad size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"g\r\nx\r\n0\r\n\r\n",
-    "chunk of a signed size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"+1\r\nx\r\n0\r\n\r\n",
-    "chunk longer than said": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"1\r\nxy\r\n0\r\n\r\n",
-    "chunk beyond 64 bits": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"10000000000000001\r\nx\r\n0\r\n\r\n",
-    "chunk ended by a bare LF": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked") + b"1\n{\r\n0\r\n\r\n",
+    "chunk of no size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"\r\nx\r\n0\r\n\r\n",
+    "chunk of a bad size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"g\r\nx\r\n0\r\n\r\n",
+    "chunk of a signed size": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"+1\r\nx\r\n0\r\n\r\n",
+    "chunk longer than said": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"1\r\nxy\r\n0\r\n\r\n",
+    "chunk beyond 64 bits": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"10000000000000001\r\nx\r\n0\r\n\r\n",
+    "chunk ended by a bare LF": head(LINE, HOST, AUTH, TYPE, "Transfer-Encoding: chunked")
+    + b"1\n{\r\n0\r\n\r\n",
 }
 
 REFUSED = {
-    "an unknown expectation": (head(LINE, HOST, "Expect: magic", LENGTH), 417, "Expectation Failed"),
-    "an unknown coding": (head(LINE, HOST, "Transfer-Encoding: gzip, chunked"), 501, "Not Implemented"),
-    "a coding that is not chunked": (head(LINE, HOST, "Transfer-Encoding: identity"), 501, "Not Implemented"),
+    "an unknown expectation": (
+        head(LINE, HOST, "Expect: magic", LENGTH),
+        417,
+        "Expectation Failed",
+    ),
+    "an unknown coding": (
+        head(LINE, HOST, "Transfer-Encoding: gzip, chunked"),
+        501,
+        "Not Implemented",
+    ),
+    "a coding that is not chunked": (
+        head(LINE, HOST, "Transfer-Encoding: identity"),
+        501,
+        "Not Implemented",
+    ),
     "HTTP/2.0": (head(f"POST {PATH} HTTP/2.0", HOST), 505, "HTTP Version Not Supported"),
     "HTTP/1.2": (head(f"POST {PATH} HTTP/1.2", HOST), 505, "HTTP Version Not Supported"),
     "HTTP/0.9": (head(f"POST {PATH} HTTP/0.9", HOST), 505, "HTTP Version Not Supported"),
@@ -256,7 +291,9 @@ def smuggles_nothing(env):
         check_answer(connection.receive(), 400, "Bad Request")
         check(connection.is_closed(), "answered more")
     with server.connect() as connection:
-        listed = connection.request("POST", PATH, GOOD["POST"], ALL).json["callAccessList"][0]["users"]
+        listed = connection.request("POST", PATH, GOOD["POST"], ALL).json["callAccessList"][0][
+            "users"
+        ]
         check_equal(listed, [{"userId": "5"}])
 
 
@@ -271,16 +308,26 @@ def takes_hosts(env):
 
 # --- limits
 
+
 @test("a head beyond the limit is 431")
 def limits_heads(env):
     server = serve(env, "--head-bytes-max", 4096)
     with server.connect() as connection:
         answer = connection.request("POST", PATH, GOOD["POST"], ALL, ["X: " + "a" * 3000])
         check_answer(answer, 200)
-    for name, lines in {"one field": ["X: " + "a" * 5000], "many fields": [f"X{n}: a" for n in range(600)]}.items():
+    for name, lines in {
+        "one field": ["X: " + "a" * 5000],
+        "many fields": [f"X{n}: a" for n in range(600)],
+    }.items():
         request = build("POST", PATH, GOOD["POST"], ALL, lines)
         refused_and_closed(server, name, request, 431, "Request Header Fields Too Large")
-    refused_and_closed(server, "target", build("POST", PATH + "?" + "a" * 5000), 431, "Request Header Fields Too Large")
+    refused_and_closed(
+        server,
+        "target",
+        build("POST", PATH + "?" + "a" * 5000),
+        431,
+        "Request Header Fields Too Large",
+    )
 
 
 @test("a body beyond the limit is 413 as soon as its length or its bytes say so")
@@ -292,7 +339,13 @@ def limits_bodies(env):
         check_answer(connection.request("POST", PATH, READ_BODY + padding, ALL), 200)
         connection.send(begin + chunked(READ_BODY + padding, 100))
         check_answer(connection.receive(), 200)
-    refused_and_closed(server, "length", build("POST", PATH, b"", ALL, ["Content-Length: 1001"]), 413, "Payload Too Large")
+    refused_and_closed(
+        server,
+        "length",
+        build("POST", PATH, b"", ALL, ["Content-Length: 1001"]),
+        413,
+        "Payload Too Large",
+    )
     endless = begin + chunked(READ_BODY + padding + b" ", 100)[:-5]
     refused_and_closed(server, "chunks", endless, 413, "Payload Too Large")
 
@@ -306,8 +359,18 @@ def default_limits(env):
         for extra, status, first_error in [(0, 200, None), (1, 400, "Too many ids")]:
             body = {"filter": {"callIds": ["100"] * (100_000 + extra)}}
             answer = check_answer(connection.request("POST", PATH, body, ALL), status, first_error)
-            check(not extra or any("100000" in error or "100,000" in error for error in answer["errors"][1:]), answer)
-    refused_and_closed(server, "length", build("POST", PATH, b"", ALL, [f"Content-Length: {(8 << 20) + 1}"]), 413, "Payload Too Large")
+            check(
+                not extra
+                or any("100000" in error or "100,000" in error for error in answer["errors"][1:]),
+                answer,
+            )
+    refused_and_closed(
+        server,
+        "length",
+        build("POST", PATH, b"", ALL, [f"Content-Length: {(8 << 20) + 1}"]),
+        413,
+        "Payload Too Large",
+    )
 
 
 @test("limits of ids and nesting have options")
@@ -322,14 +385,24 @@ def limits_ids(env):
             (deep % ("[" * 6 + "]" * 6), 400, PARSE_ERROR),
         ]:
             check_answer(connection.request("POST", PATH, body, ALL), status, first_error, body)
-        many = {"callAccessList": [{"callId": "100", "userIds": ["2", "3", "4"]}, {"callId": "101", "userIds": ["2"]}]}
+        many = {
+            "callAccessList": [
+                {"callId": "100", "userIds": ["2", "3", "4"]},
+                {"callId": "101", "userIds": ["2"]},
+            ]
+        }
         check_answer(connection.request("DELETE", PATH, many, ALL), 400, "Too many ids")
 
 
 @test("an idle connection is closed, and one that is too slow gets 408")
 def limits_time(env):
     server = serve(env, "--idle-time", "1", "--request-time", "1")
-    with server.connect() as idle, server.connect() as used, server.connect() as slow_head, server.connect() as slow_body:
+    with (
+        server.connect() as idle,
+        server.connect() as used,
+        server.connect() as slow_head,
+        server.connect() as slow_body,
+    ):
         slow_head.send(build("POST", PATH, GOOD["POST"], ALL)[:40])
         slow_body.send(build("POST", PATH, GOOD["POST"], ALL)[:-3])
         check_answer(used.request("POST", PATH, GOOD["POST"], ALL), 200)
@@ -417,12 +490,33 @@ def survives_deaf_clients(env):
 
 # --- TLS
 
+
 def make_certificate(env, name):
     key, certificate = env.path("tls.key"), env.path("tls.crt")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key + ".new", "-out", certificate + ".new"],
-        check=True, capture_output=True)
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key + ".new",
+            "-out",
+            certificate + ".new",
+        ],
+        check=True,
+        capture_output=True,
+    )
     os.rename(key + ".new", key)
     os.rename(certificate + ".new", certificate)
     return certificate, key
@@ -461,8 +555,14 @@ def serves_tls(env):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         with server.connect(tls=context) as connection:
-            check_answer(connection.request("POST", PATH, GOOD["POST"], READER), 200, name="after a bad certificate")
-        check_answer(kept.request("POST", PATH, GOOD["POST"], READER), 200, name="a connection from before")
+            check_answer(
+                connection.request("POST", PATH, GOOD["POST"], READER),
+                200,
+                name="after a bad certificate",
+            )
+        check_answer(
+            kept.request("POST", PATH, GOOD["POST"], READER), 200, name="a connection from before"
+        )
     with server.connect() as plain:
         try:
             plain.send(build("POST", PATH, GOOD["POST"], READER))
