@@ -217,6 +217,8 @@ core::Grant read_grant_body(ByteReader& reader) {
   if ((flags & ~(kHasExpiry | kHasNote)) != 0) reader.bytes(reader.rest_bytes() + 1);
   if ((flags & kHasExpiry) != 0) grant.expires_at = Time{reader.signed_varint()};
   if ((flags & kHasNote) != 0) grant.note = reader.text();
+  // One value has one text form: a note that is said to be there is not empty.
+  if ((flags & kHasNote) != 0 && grant.note.empty()) reader.bytes(reader.rest_bytes() + 1);
   return grant;
 }
 
@@ -278,6 +280,7 @@ std::optional<GrantRowValue> decode_grant_row(std::string_view bytes) {
     row.grant.emplace();
     if (*flags & kHasExpiry) row.grant->expires_at = Time{reader.signed_varint()};
     if (*flags & kHasNote) row.grant->note = reader.text();
+    if ((*flags & kHasNote) && row.grant->note.empty()) return std::nullopt;
   }
   if (!reader.done()) return std::nullopt;
   return row;
