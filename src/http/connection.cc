@@ -79,9 +79,6 @@ void Connection::begin() {
   }
 }
 
-// --- turns
-// -----------------------------------------------------------------------------------------------------------
-
 template <class Work>
 void Connection::turn(Work&& work) {
   if (state_ == State::closed) return;
@@ -185,9 +182,6 @@ void Connection::fault() {
     }
   }
 }
-
-// --- requests
-// --------------------------------------------------------------------------------------------------------
 
 bool Connection::wants_input() const {
   return (state_ == State::head || state_ == State::body) && !is_surplus_ && pending_.empty() &&
@@ -365,9 +359,6 @@ void Connection::take_end_of_input() {
   }
 }
 
-// --- answers
-// ---------------------------------------------------------------------------------------------------------
-
 void Connection::send(Response response) {
   if (is_in_turn()) {
     take_answer(std::move(response));
@@ -457,9 +448,6 @@ void Connection::refuse(int status) {
   finish_answer(false);
 }
 
-// --- streams
-// ---------------------------------------------------------------------------------------------------------
-
 std::shared_ptr<Stream> Connection::stream(Response head, std::function<void()> client_left) {
   const std::uint32_t serial = ++stream_serial_;  // only the one who holds the one Reply comes here
   const auto self = shared_from_this();
@@ -532,9 +520,6 @@ void Connection::call_drained() {
   if (state_ != State::stream) return;
   for (const auto& drained : std::exchange(stream_->drained, {})) drained();
 }
-
-// --- sending and closing
-// ---------------------------------------------------------------------------------------------
 
 // Sends as much as the client takes; the rest waits. False when the connection has ended.
 bool Connection::flush() {

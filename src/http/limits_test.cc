@@ -79,6 +79,44 @@ TEST(Deadlines, CountFromTheFirstByteOfTheRequest) {
   EXPECT_LE(time, 800ms);
 }
 
+TEST(Deadlines, CountAnewForTheNextRequest) {
+  TestApplication application;
+  Running running(application, short_limits());
+  Client client(running.address());
+  ASSERT_TRUE(client.send(kPost));
+  std::this_thread::sleep_for(200ms);
+  // The end of one and the beginning of the next, at once.
+  ASSERT_TRUE(client.send("body" + kPost));
+  EXPECT_EQ(client.receive_answer()->status, 200);
+  std::this_thread::sleep_for(200ms);
+  ASSERT_TRUE(client.send("body"));
+  EXPECT_EQ(client.receive_answer()->status, 200);
+}
+
+TEST(Deadlines, LetNoAnswerComeAfterTheRefusal) {
+  TestApplication application;
+  struct Kept final : Body {
+    explicit Kept(std::shared_ptr<Reply> its_reply) : reply(std::move(its_reply)) {}
+    void piece(std::string_view) override {}
+    void end() override { ADD_FAILURE() << "the body never ended"; }
+    void too_long() override {}
+    std::shared_ptr<Reply> reply;
+  };
+  std::promise<std::shared_ptr<Reply>> promise;
+  application.on("/x", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+    auto kept = std::make_shared<Reply>(std::move(reply));
+    promise.set_value(kept);
+    return std::make_unique<Kept>(kept);
+  });
+  Running running(application, short_limits());
+  Client client(running.address());
+  ASSERT_TRUE(client.send(kPost));
+  const auto reply = promise.get_future().get();
+  EXPECT_EQ(client.receive_answer()->status, 408);
+  reply->send(text(200, "too late"));
+  EXPECT_TRUE(client.is_ended());
+}
+
 TEST(Deadlines, CutClientsThatDoNotRead) {
   TestApplication application;
   application.on("/large", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
@@ -310,6 +348,23 @@ TEST(Stop, LosesNoRequestThatWasReceived) {
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->body, "GET /x ");
     EXPECT_TRUE(client->is_ended());
+  }
+}
+
+TEST(Stop, AnswersWhoStandsInTheBacklog) {
+  TestApplication application;
+  ServerOptions options;
+  options.listen = "127.0.0.1:0";
+  auto server = std::move(*Server::open(options, application));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 300; ++i) clients.push_back(std::make_unique<Client>(server->address()));
+  for (auto& client : clients) ASSERT_TRUE(client->send(kGet));
+  server->start();
+  server->stop(5s);
+  for (auto& client : clients) {
+    const auto answer = client->receive_answer();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->body, "GET /x ");
   }
 }
 

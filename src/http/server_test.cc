@@ -418,9 +418,6 @@ TEST(Server, LetsNoFieldBeginAnotherLine) {
   EXPECT_FALSE(answer->fields.contains("x-c"));
 }
 
-// --- bodies
-// ----------------------------------------------------------------------------------------------------------
-
 TEST(Server, TakesBodiesOfEveryFraming) {
   TestApplication application;
   Running running(application);
@@ -563,9 +560,6 @@ TEST(Server, DeliversTheAnswerThoughTheClientIsStillSending) {
     }
   }
 }
-
-// --- large answers
-// ---------------------------------------------------------------------------------------------------
 
 TEST(Server, WaitsForClientsThatReadSlowly) {
   TestApplication application;

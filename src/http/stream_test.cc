@@ -123,7 +123,14 @@ TEST(Streams, TellWhenTheClientLeaves) {
       Running running(application);
       Client client(running.address());
       ASSERT_TRUE(client.send(kStream));
-      ASSERT_TRUE(client.is_readable_within(5s));
+      // All of it is read, so that the end of the client is an end and not a reset.
+      std::string received;
+      while (received.find("first") == received.npos) {
+        char piece[4096];
+        const auto size = ::recv(client.descriptor(), piece, sizeof piece, 0);
+        ASSERT_GT(size, 0);
+        received.append(piece, static_cast<std::size_t>(size));
+      }
       if (with_unread_request) {
         ASSERT_TRUE(client.send(kNext));
       }
