@@ -201,7 +201,7 @@ class Handler {
 
   // The place where the parse stands: "body", "filter.callIds[2]", "callAccessList[3].userIds".
   std::string place() const {
-    const std::string item = "callAccessList[" + std::to_string(item_index_) + "]";
+    std::string item = "callAccessList[" + std::to_string(item_index_) + "]";
     const std::string id = "[" + std::to_string(id_index_) + "]";
     switch (slot_) {
       case Slot::call_access_list:
@@ -418,7 +418,7 @@ class Decoder::Parser {
     Handler& handler = parser_.handler();
     if (failed_) {
       return DecodeError{DecodeError::Kind::json,
-                         handler.fault().empty() ? std::move(detail_) : handler.fault()};
+                         handler.fault().empty() ? detail_ : handler.fault()};
     }
     if (handler.too_many()) {
       return DecodeError{

@@ -389,9 +389,7 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
                        command.scopes.end());
   // The server that may carry it out has another working directory.
   if (verb == Verb::backup) command.directory = absolute(command.directory);
-  if (verb != Verb::load) {
-    task.commands.push_back(std::move(command));
-  }
+  if (verb != Verb::load) task.commands.push_back(command);
   for (auto& file : files) {
     command.name = std::move(file);
     task.commands.push_back(command);

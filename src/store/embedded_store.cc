@@ -428,7 +428,7 @@ void EmbeddedStore::answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& 
 Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t commands) {
   const auto begun = std::chrono::steady_clock::now();
   const bool through_log = !transaction.has_scratch();
-  const Status committed = transaction.commit();
+  Status committed = transaction.commit();
   if (!committed) {
     // After a failed write or sync of the log nobody knows what is on disk, and asking again may
     // answer yes without it being true. So this process never acknowledges anything again.

@@ -149,7 +149,7 @@ core::CallEntry& Transaction::change_entry(WorkingEntry& working) {
 
 core::EntryPtr Transaction::visible(const WorkingCompany& company, const WorkingEntry& entry,
                                     CallId call) const {
-  const core::EntryPtr now = entry.now();
+  core::EntryPtr now = entry.now();
   if (!company.removals || company.removals->empty()) return now;
   // Removals of this transaction's own revisions count too.
   return without_dead(now, call, *company.removals, company.head.revision + 1);
