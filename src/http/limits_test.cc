@@ -355,7 +355,9 @@ TEST(Stop, AnswersWhoStandsInTheBacklog) {
   TestApplication application;
   ServerOptions options;
   options.listen = "127.0.0.1:0";
-  auto server = std::move(*Server::open(options, application));
+  auto opened = Server::open(options, application);
+  ASSERT_TRUE(opened) << opened.error().message;
+  Server* const server = opened->get();
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 300; ++i) clients.push_back(std::make_unique<Client>(server->address()));
   for (auto& client : clients) ASSERT_TRUE(client->send(kGet));
@@ -372,7 +374,9 @@ TEST(Stop, WorksBeforeTheStartAndTwice) {
   TestApplication application;
   ServerOptions options;
   options.listen = "127.0.0.1:0";
-  auto server = std::move(*Server::open(options, application));
+  auto opened = Server::open(options, application);
+  ASSERT_TRUE(opened) << opened.error().message;
+  Server* const server = opened->get();
   Client client(server->address());
   EXPECT_TRUE(client.is_connected());
   server->stop(1s);
