@@ -124,7 +124,9 @@ class CompanyCheck {
             fault(where + " is the first and names one before it");
           }
           if (part->head.time < head_.time) fault(where + " is older than the one before it");
-          if (part->changes.empty()) fault(where + " is empty");
+          if (part->changes.empty() && (!part->head.last_part || key.first_n == 0)) {
+            fault(where + " is empty");
+          }
           if (part->head.directory_revision > key.revision)
             fault(where + " names a directory of the future");
           next_n = key.first_n + static_cast<std::uint32_t>(part->changes.size());
@@ -294,7 +296,7 @@ class CompanyCheck {
   VerifyReport& report_;
   Removals removals_;
   Head head_;
-  core::Revision horizon_ = 0;    // up to which retention cut the record
+  core::Revision horizon_ = 0;  // up to which retention cut the record
   std::unordered_set<UserId> users_;
   RowSum rows_, explained_;  // of `calls`, and of what the record comes to
   RowSum calls_pairs_, by_user_pairs_;
