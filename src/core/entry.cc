@@ -106,6 +106,31 @@ void CallEntry::remove_grant(UserId user, Stamp stamp) {
   newest = std::max(newest, stamp);
 }
 
+void CallEntry::apply(std::span<const GrantEdit> edits) {
+  if (edits.size() == 1) {
+    const GrantEdit& edit = edits.front();
+    if (edit.after) return put_grant(edit.user, *edit.after, edit.stamp);
+    return remove_grant(edit.user, edit.stamp);
+  }
+  std::vector<GrantRow> merged;
+  merged.reserve(grants.size() + edits.size());
+  auto row = grants.begin();
+  for (const GrantEdit& edit : edits) {
+    while (row != grants.end() && row->user < edit.user) merged.push_back(*row++);
+    if (row != grants.end() && row->user == edit.user) ++row;
+    if (edit.after) {
+      merged.push_back({edit.user, edit.stamp, edit.after->expires_at.value_or(GrantRow::kNever),
+                        !edit.after->note.empty()});
+    }
+    if (!notes.empty() || (edit.after && !edit.after->note.empty())) {
+      put_note(notes, edit.user, edit.after ? edit.after->note : std::string());
+    }
+    newest = std::max(newest, edit.stamp);
+  }
+  merged.insert(merged.end(), row, grants.end());
+  grants = std::move(merged);
+}
+
 std::size_t CallEntry::memory_bytes() const {
   std::size_t bytes = sizeof *this + shares.capacity() * sizeof shares[0] +
                       grants.capacity() * sizeof grants[0] + notes.capacity() * sizeof notes[0];

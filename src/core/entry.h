@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,13 @@ struct GrantRow {
   static constexpr Time kNever{INT64_MAX};
 };
 
+// One grant put in place or, without `after`, taken away.
+struct GrantEdit {
+  UserId user;
+  std::optional<Grant> after;
+  Stamp stamp;
+};
+
 // Immutable once it is shared: whoever changes one changes a copy.
 struct CallEntry {
   std::optional<CallFacts> call;  // absent: the company has no such call
@@ -70,6 +78,8 @@ struct CallEntry {
   void remove_share(UserId user, Stamp stamp);
   void put_grant(UserId user, const Grant& grant, Stamp stamp);
   void remove_grant(UserId user, Stamp stamp);
+  // Many at once, in one pass over the rows. REQUIRES: users are ascending and distinct.
+  void apply(std::span<const GrantEdit> edits);
 
   // Bytes of memory that the entry takes, about.
   std::size_t memory_bytes() const;

@@ -40,25 +40,35 @@ KeyPtr KeyTable::find(std::string_view access_key) const {
 std::vector<KeyPtr> KeyTable::list(std::optional<CompanyId> company) const {
   const std::shared_lock lock(mutex_);
   std::vector<KeyPtr> out;
-  for (const auto& [id, keys] : by_company_) {
-    if (company && id != *company) continue;
+  const auto add = [&out](const std::map<std::string, KeyPtr>& keys) {
     for (const auto& [name, key] : keys) out.push_back(key);
+  };
+  if (company) {
+    const auto found = by_company_.find(*company);
+    if (found != by_company_.end()) add(found->second);
+  } else {
+    for (const auto& [id, keys] : by_company_) add(keys);
   }
   return out;
 }
 
 void KeyTable::put(KeyPtr key) {
   const std::unique_lock lock(mutex_);
+  forget(key->key.access_key);
   by_company_[key->company][key->key.access_key] = key;
   keys_[key->key.access_key] = std::move(key);
 }
 
 void KeyTable::remove(const std::string& access_key) {
   const std::unique_lock lock(mutex_);
+  forget(access_key);
+}
+
+void KeyTable::forget(std::string_view access_key) {
   const auto found = keys_.find(access_key);
   if (found == keys_.end()) return;
   const auto company = by_company_.find(found->second->company);
-  company->second.erase(access_key);
+  company->second.erase(found->first);
   if (company->second.empty()) by_company_.erase(company);
   keys_.erase(found);
 }

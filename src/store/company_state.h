@@ -45,6 +45,7 @@ struct Removal {
 // The removals of a company that await their sweep. Immutable once shared.
 struct Removals {
   Removal company;
+  std::string things_swept_to;  // of the company's sweep: it goes on at this row of the directory
   std::unordered_map<UserId, Removal> users;
   std::unordered_map<CallId, Removal> calls;
 
@@ -99,6 +100,7 @@ class KeyTable {
   KeyPtr find(std::string_view access_key) const;
   // Ascending by company, then access key.
   std::vector<KeyPtr> list(std::optional<CompanyId> company) const;
+  // In place of the key of this name, whichever company has it.
   void put(KeyPtr key);
   void remove(const std::string& access_key);
 
@@ -109,6 +111,8 @@ class KeyTable {
       return std::hash<std::string_view>{}(text);
     }
   };
+  void forget(std::string_view access_key);  // REQUIRES: mutex_ is held
+
   mutable std::shared_mutex mutex_;
   boost::unordered_flat_map<std::string, KeyPtr, Hash, std::equal_to<>> keys_;
   std::map<CompanyId, std::map<std::string, KeyPtr>> by_company_;

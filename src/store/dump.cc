@@ -82,14 +82,6 @@ Status dump_calls(const Snapshot& snapshot, CompanyId company, const Removals& r
   });
 }
 
-Status sync_directory(const std::string& path) {
-  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = folder >= 0 && ::fsync(folder) == 0;
-  if (folder >= 0) ::close(folder);
-  if (!synced) return internal("cannot sync " + path);
-  return {};
-}
-
 }  // namespace
 
 Status EmbeddedStore::dump(const TakeRecord& take) {
@@ -106,6 +98,17 @@ Status EmbeddedStore::dump(const TakeRecord& take) {
   });
 }
 
+Status EmbeddedStore::copy_to(const std::string& directory) {
+  rocksdb::Checkpoint* raw = nullptr;
+  const rocksdb::Status made = rocksdb::Checkpoint::Create(&rocks_->db(), &raw);
+  if (!made.ok()) return from_rocksdb(made, "backing up");
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  const rocksdb::Status copied = checkpoint->CreateCheckpoint(directory + "/" + kRowsDirectory);
+  if (!copied.ok()) return from_rocksdb(copied, "backing up to " + directory);
+  TRY(write_synced(directory + "/" + kFormatFile, kFormatText));
+  return sync_directory(directory);
+}
+
 Status EmbeddedStore::backup(const std::string& directory) {
   namespace fs = std::filesystem;
   const std::string unfinished = directory + ".unfinished";
@@ -119,19 +122,11 @@ Status EmbeddedStore::backup(const std::string& directory) {
     return invalid_argument("cannot make " + unfinished + ": " + failed.message());
   }
   fs::permissions(unfinished, fs::perms::owner_all, failed);
-  rocksdb::Checkpoint* raw = nullptr;
-  const rocksdb::Status made = rocksdb::Checkpoint::Create(&rocks_->db(), &raw);
-  if (!made.ok()) return from_rocksdb(made, "backing up");
-  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
-  const rocksdb::Status copied = checkpoint->CreateCheckpoint(unfinished + "/" + kRowsDirectory);
-  if (!copied.ok()) {
+  const Status copied = copy_to(unfinished);
+  if (!copied) {
     fs::remove_all(unfinished, failed);
-    return from_rocksdb(copied, "backing up to " + directory);
+    return copied;
   }
-  fs::copy_file(fs::path(options_.directory) / kFormatFile, fs::path(unfinished) / kFormatFile,
-                failed);
-  if (failed) return internal("backing up to " + directory + ": " + failed.message());
-  TRY(sync_directory(unfinished));
   // Only a whole copy gets the name that was asked for.
   fs::rename(unfinished, directory, failed);
   if (failed) return internal("backing up to " + directory + ": " + failed.message());

@@ -71,24 +71,19 @@ Status check_format(const EmbeddedOptions& options) {
     return invalid_argument("there is no store in " + options.directory);
   for (const auto& item : fs::directory_iterator(directory, failed)) {
     const std::string name = item.path().filename().string();
-    if (name == "lock" || name == kRowsDirectory || name == "control.sock") continue;
+    if (name == "lock" || name == "control.sock" || name == "format.new" || name == "lost+found") {
+      continue;
+    }
     return invalid_argument(options.directory + " is not empty and not a store: it holds " + name +
                             "; name an empty or new directory");
   }
   // Written whole before it has its name: a store either has its format or is begun anew.
-  const fs::path unfinished = directory / "format.new";
-  const int file = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return errno_error("writing " + unfinished.string());
-  const bool written =
-      ::write(file, kFormatText, std::strlen(kFormatText)) >= 0 && ::fsync(file) == 0;
-  ::close(file);
-  if (!written || ::rename(unfinished.c_str(), format_file.c_str()) != 0) {
+  const std::string unfinished = options.directory + "/format.new";
+  TRY(write_synced(unfinished, kFormatText));
+  if (::rename(unfinished.c_str(), format_file.c_str()) != 0) {
     return errno_error("writing " + format_file.string());
   }
-  const int folder = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0 || ::fsync(folder) != 0) return errno_error("syncing " + options.directory);
-  ::close(folder);
-  return {};
+  return sync_directory(options.directory);
 }
 
 // The lock is held as long as the file is open; the kernel lets go of it when the process ends,
@@ -119,6 +114,27 @@ std::int64_t steady_ms() {
 }
 
 }  // namespace
+
+Status write_synced(const std::string& path, std::string_view text) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return errno_error("writing " + path);
+  const bool written =
+      ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::fsync(file) == 0;
+  const Error failure = errno_error("writing " + path);
+  ::close(file);
+  if (!written) return failure;
+  return {};
+}
+
+Status sync_directory(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = folder >= 0 && ::fsync(folder) == 0;
+  const Error failure = errno_error("syncing " + path);
+  if (folder >= 0) ::close(folder);
+  if (!synced) return failure;
+  return {};
+}
 
 Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options) {
   return open_embedded_on(std::move(options), nullptr);
@@ -228,9 +244,7 @@ Status EmbeddedStore::load_keys_and_sweeps() {
                    [&](std::string_view key, std::string_view) -> Result<bool> {
                      const auto sweep = decode_sweep_key(key);
                      if (!sweep) return corrupt("meta");
-                     if (sweeping_.empty() || sweeping_.back() != sweep->company) {
-                       sweeping_.push_back(sweep->company);
-                     }
+                     sweeping_.insert(sweep->company);
                      return true;
                    }));
   return rocks_->scan(Family::meta, std::string(1, kHorizonTag), nullptr,
@@ -427,12 +441,11 @@ void EmbeddedStore::answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& 
 
 Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t commands) {
   const auto begun = std::chrono::steady_clock::now();
-  const bool through_log = !transaction.has_scratch();
   Status committed = transaction.commit();
   if (!committed) {
     // After a failed write or sync of the log nobody knows what is on disk, and asking again may
     // answer yes without it being true. So this process never acknowledges anything again.
-    if (through_log) {
+    if (transaction.outcome_is_unknown()) {
       {
         const std::lock_guard lock(failure_mutex_);
         failure_ = committed.error().message;
@@ -445,8 +458,7 @@ Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t c
   commits_.fetch_add(1, std::memory_order_relaxed);
   committed_changes_.fetch_add(transaction.changes(), std::memory_order_relaxed);
   for (const CompanyId company : transaction.companies_to_sweep()) {
-    if (std::find(sweeping_.begin(), sweeping_.end(), company) == sweeping_.end())
-      sweeping_.push_back(company);
+    sweeping_.insert(company);
   }
   if (observer_) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
@@ -481,6 +493,7 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
       return invalid_argument(source.position() + ": " + applied.error().message);
     }
     ++report.records;
+    TRY(transaction.bound_memory());
   }
   TRY(transaction.end_records());
   report.changes = transaction.changes();
@@ -541,13 +554,17 @@ Health EmbeddedStore::health() {
 void EmbeddedStore::sweep_some() {
   if (sweeping_.empty() || refusal()) return;
   Transaction transaction(ground(), options_.clock());
-  const Result<bool> swept = transaction.sweep(sweeping_.back(), kSweepRowsMax);
-  const Status done = !swept                   ? Status(swept.error())
-                      : transaction.is_empty() ? Status()
-                                               : commit_and_publish(transaction, 0);
+  const CompanyId company = *sweeping_.begin();
+  const Result<bool> swept = transaction.sweep(company, kSweepRowsMax);
+  Status done = swept ? Status() : Status(swept.error());
+  if (done && !transaction.is_empty()) {
+    done = commit_and_publish(transaction, 0);
+  } else if (done) {
+    transaction.publish();  // how far the sweep has come
+  }
   // The rows stay dead, and the sweep is taken up again at the next start.
   if (!done) log(Level::error, "sweep_failed", {{"error", done.error().message}});
-  if (!done || *swept) sweeping_.pop_back();
+  if (!done || *swept) sweeping_.erase(company);
 }
 
 void EmbeddedStore::keep_house() {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +24,11 @@ namespace earshot::store {
 
 // What opens a store whose disk can be made to fail, for tests. `env` must outlive the store.
 Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env);
+
+// Writes a small file and waits until the disk has it.
+Status write_synced(const std::string& path, std::string_view text);
+// Waits until the disk has the names in a directory.
+Status sync_directory(const std::string& path);
 
 // Takes jobs on a few threads; refuses more than it may hold.
 class ReadPool {
@@ -77,6 +83,7 @@ class EmbeddedStore final : public Store {
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
   Status load_keys_and_sweeps();
+  Status copy_to(const std::string& directory);
 
   // Reading.
   // The calls as of one published revision, or nothing where memory does not hold all of them.
@@ -132,7 +139,7 @@ class EmbeddedStore final : public Store {
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 
   // The committer's own.
-  std::vector<CompanyId> sweeping_;
+  std::set<CompanyId> sweeping_;
   std::chrono::steady_clock::time_point house_kept_{};
   std::chrono::steady_clock::time_point retention_applied_{};
 

@@ -55,9 +55,23 @@ Transaction::~Transaction() {
   std::filesystem::remove_all(ground_.scratch_directory, ignored);
 }
 
-Status Transaction::spill_if_large() {
-  if (!in_records_ || batch_.GetDataSize() < spill_bytes_) return {};
+Status Transaction::bound_memory() {
+  if (batch_.GetDataSize() + entries_bytes_ + writers_bytes_ < spill_bytes_) return {};
+  if (batch_.Count() == 0 && writers_bytes_ == 0) {  // only looked at so far
+    forget_loaded();
+    return {};
+  }
+  for (auto& [id, working] : companies_) {
+    if (working->writer.count() > 0) TRY(write_part(*working, false));
+  }
   return spill();
+}
+
+void Transaction::forget_loaded() {
+  entries_.clear();
+  entries_bytes_ = 0;
+  calls_.clear();
+  things_.clear();
 }
 
 Status Transaction::spill() {
@@ -66,9 +80,7 @@ Status Transaction::spill() {
   const rocksdb::Status written = scratch_->write(batch_, false);
   if (!written.ok()) return from_rocksdb(written, "writing to the scratch");
   batch_.Clear();
-  entries_.clear();
-  calls_.clear();
-  things_.clear();
+  forget_loaded();
   return {};
 }
 
@@ -103,6 +115,7 @@ Status Transaction::ingest_scratch() {
     arguments.push_back(std::move(argument));
   }
   TRY(ground_.check_space());
+  disk_was_asked_ = true;
   const rocksdb::Status ingested = ground_.rocks.db().IngestExternalFiles(arguments);
   if (!ingested.ok()) return from_rocksdb(ingested, "taking in the sorted files of a load");
   return {};

@@ -10,26 +10,25 @@ Result<bool> Transaction::sweep(CompanyId id, std::size_t rows_max) {
   WorkingCompany& working = *TRY(company(id));
   if (!working.removals || working.removals->empty()) return true;
   open_revision(working, Operation::sweep, Origin{make_request_id(), ""});
-  std::size_t rows = 0;
-  while (rows < rows_max && !working.removals->empty()) {
-    const std::size_t room = rows_max - rows;
-    std::size_t swept = 0;
+  std::size_t room = rows_max;
+  while (room > 0 && !working.removals->empty()) {
+    --room;  // a removal without rows is work too
     SweepKind kind = SweepKind::company;
     std::uint64_t thing = id.value;
+    bool done = false;
     if (!working.removals->calls.empty()) {
+      const auto& [call, removal] = *working.removals->calls.begin();
       kind = SweepKind::call;
-      thing = working.removals->calls.begin()->first.value;
-      swept =
-          TRY(sweep_call(working, {thing}, working.removals->calls.begin()->second.newest, room));
+      thing = call.value;
+      done = TRY(sweep_call(working, call, removal.newest, room));
     } else if (!working.removals->users.empty()) {
       kind = SweepKind::user;
       thing = working.removals->users.begin()->first.value;
-      swept = TRY(sweep_user(working, {thing}, room));
+      done = TRY(sweep_user(working, {thing}, room));
     } else {
-      swept = TRY(sweep_company(working, room));
+      done = TRY(sweep_company(working, room));
     }
-    rows += swept;
-    if (swept < room) end_sweep(working, kind, thing);
+    if (done) end_sweep(working, kind, thing);
   }
   TRY(close_revision(working));
   return working.removals->empty();
@@ -40,6 +39,7 @@ void Transaction::end_sweep(WorkingCompany& working, SweepKind kind, std::uint64
   switch (kind) {
     case SweepKind::company:
       removals.company = {};
+      removals.things_swept_to.clear();
       break;
     case SweepKind::user:
       removals.users.erase({id});
@@ -52,107 +52,113 @@ void Transaction::end_sweep(WorkingCompany& working, SweepKind kind, std::uint64
                 encode_key(SweepKey{working.state->id, kind, id}));
 }
 
-Result<std::size_t> Transaction::sweep_call(WorkingCompany& working, CallId call,
-                                            core::Stamp removed, std::size_t rows_max) {
-  const CompanyId company = working.state->id;
-  // A copy: what is taken away below may be taken from this very entry.
-  const core::CallEntry seen = *TRY(entry(company, call))->now();
-  std::size_t rows = 0;
-  for (const core::ShareRow& row : seen.shares) {
-    if (rows == rows_max) return rows;
-    if (!(row.stamp < removed)) continue;
-    TRY(write_share(working, call, row.user, true, false));
-    ++rows;
+Result<bool> Transaction::sweep_call(WorkingCompany& working, CallId call, core::Stamp removed,
+                                     std::size_t& room) {
+  // A copy: what is taken away below may be taken from this very entry. From the back, where taking
+  // away is cheap.
+  const core::CallEntry seen = *TRY(entry(working.state->id, call))->now();
+  for (auto row = seen.shares.rbegin(); row != seen.shares.rend(); ++row) {
+    if (!(row->stamp < removed)) continue;
+    if (room == 0) return false;
+    --room;
+    TRY(write_share(working, call, row->user, true, false));
   }
-  for (const core::GrantRow& row : seen.grants) {
-    if (rows == rows_max) return rows;
-    if (!(row.stamp < removed)) continue;
-    TRY(write_grant(working, call, row.user, seen.grant_of(row), std::nullopt));
-    ++rows;
+  for (auto row = seen.grants.rbegin(); row != seen.grants.rend(); ++row) {
+    if (!(row->stamp < removed)) continue;
+    if (room == 0) return false;
+    --room;
+    TRY(write_grant(working, call, row->user, seen.grant_of(*row), std::nullopt));
   }
-  return rows;
+  return true;
 }
 
-Result<std::size_t> Transaction::sweep_user(WorkingCompany& working, UserId user,
-                                            std::size_t rows_max) {
+Result<bool> Transaction::sweep_user(WorkingCompany& working, UserId user, std::size_t& room) {
   const CompanyId company = working.state->id;
   const Removal removal = working.removals->users.at(user);
   const std::string prefix = encode_user_prefix(company, user);
   const auto pairs = ground_.rocks.iterate(Family::by_user);
-  std::size_t rows = 0;
-  std::uint64_t next = removal.swept_to;
-  for (pairs->Seek(encode_key(UserCallKey{company, user, {next}}));
-       rows < rows_max && pairs->Valid() && pairs->key().starts_with(prefix); pairs->Next()) {
+  for (pairs->Seek(encode_key(UserCallKey{company, user, {removal.swept_to}}));
+       pairs->Valid() && pairs->key().starts_with(prefix); pairs->Next()) {
     const auto key = decode_user_call_key(view(pairs->key()));
     const auto value = decode_user_call_value(view(pairs->value()));
     if (!key || !value) return corrupt("by_user");
-    next = key->call.value;  // once more where the room ends between a pair's two rows
+    if (room == 0) {
+      change_removals(working).users.at(user).swept_to = key->call.value;
+      return false;
+    }
+    --room;
     if (!value->grant && !value->share) continue;
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
     const core::ShareRow* share = seen->find_share(user);
     if (share && share->stamp < removal.newest) {
       TRY(write_share(working, key->call, user, true, false));
-      ++rows;
     }
-    const core::GrantRow* grant = seen->find_grant(user);
-    if (rows < rows_max && grant && grant->stamp < removal.newest) {
-      TRY(write_grant(working, key->call, user, seen->grant_of(*grant), std::nullopt));
-      ++rows;
+    const core::EntryPtr then = TRY(entry(company, key->call))->now();
+    const core::GrantRow* grant = then->find_grant(user);
+    if (grant && grant->stamp < removal.newest) {
+      TRY(write_grant(working, key->call, user, then->grant_of(*grant), std::nullopt));
     }
   }
   if (!pairs->status().ok()) return from_rocksdb(pairs->status(), "sweeping a user");
-  change_removals(working).users.at(user).swept_to = next;
-  return rows;
+  return true;
 }
 
-Result<std::size_t> Transaction::sweep_things(WorkingCompany& working, core::Stamp removed,
-                                              std::size_t rows_max) {
-  std::vector<std::pair<ThingKind, std::uint64_t>> dead;
+Result<bool> Transaction::sweep_things(WorkingCompany& working, std::size_t& room) {
+  const core::Stamp removed = working.removals->company.newest;
+  const std::string prefix = encode_company_prefix(working.state->id);
+  const auto rows = ground_.rocks.iterate(Family::directory);
   std::string last_thing;
-  TRY(ground_.rocks.scan(
-      Family::directory, encode_company_prefix(working.state->id), nullptr,
-      [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
-        const std::string_view thing = key_bytes.substr(0, key_bytes.size() - 8);
-        if (thing == last_thing) return true;
-        last_thing = thing;
-        const auto key = decode_directory_key(key_bytes);
-        const auto value = decode_directory_value(value_bytes);
-        if (!key || !value) return corrupt("directory");
-        if (value->body && core::Stamp{key->revision, value->n} < removed) {
-          dead.emplace_back(key->kind, key->id);
-        }
-        return dead.size() < rows_max;
-      }));
-  for (const auto& [kind, id] : dead) TRY(write_thing(working, kind, id, std::nullopt));
-  return dead.size();
+  rows->Seek(std::max(prefix, working.removals->things_swept_to));
+  for (; rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
+    // Versions come newest first: the first of each thing counts.
+    const std::string_view thing = view(rows->key()).substr(0, rows->key().size() - 8);
+    if (thing == last_thing) continue;
+    if (room == 0) {
+      change_removals(working).things_swept_to = thing;
+      return false;
+    }
+    --room;
+    last_thing = thing;
+    const auto key = decode_directory_key(view(rows->key()));
+    const auto value = decode_directory_value(view(rows->value()));
+    if (!key || !value) return corrupt("directory");
+    if (value->body && core::Stamp{key->revision, value->n} < removed) {
+      TRY(write_thing(working, key->kind, key->id, std::nullopt));
+    }
+  }
+  if (!rows->status().ok()) return from_rocksdb(rows->status(), "sweeping a company");
+  change_removals(working).things_swept_to = encode_company_prefix({working.state->id.value + 1});
+  return true;
 }
 
-Result<std::size_t> Transaction::sweep_company(WorkingCompany& working, std::size_t rows_max) {
+Result<bool> Transaction::sweep_company(WorkingCompany& working, std::size_t& room) {
   const CompanyId company = working.state->id;
+  if (!TRY(sweep_things(working, room))) return false;
   const Removal removal = working.removals->company;
-  std::size_t rows = TRY(sweep_things(working, removal.newest, rows_max));
   const std::string prefix = encode_company_prefix(company);
   const auto calls = ground_.rocks.iterate(Family::calls);
   std::uint64_t next = removal.swept_to;
-  while (rows < rows_max) {
+  while (true) {
     calls->Seek(encode_call_prefix(company, {next}));
     if (!calls->Valid() || !calls->key().starts_with(prefix)) break;
     const auto key = decode_call_row_key(view(calls->key()));
     if (!key) return corrupt("calls");
     next = key->call.value;
-    rows += TRY(sweep_call(working, key->call, removal.newest, rows_max - rows));
-    if (rows == rows_max) break;
+    if (room > 0) --room;
+    const bool swept = room > 0 && TRY(sweep_call(working, key->call, removal.newest, room));
+    if (!swept) {
+      change_removals(working).company.swept_to = next;
+      return false;
+    }
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
     if (seen->call && seen->call_stamp < removal.newest) {
       std::optional<core::Call> before = TRY(find_call(company, key->call));
       TRY(write_call(working, key->call, std::move(before), std::nullopt));
-      ++rows;
     }
     ++next;
   }
   if (!calls->status().ok()) return from_rocksdb(calls->status(), "sweeping a company");
-  change_removals(working).company.swept_to = next;
-  return rows;
+  return true;
 }
 
 }  // namespace earshot::store

@@ -46,8 +46,8 @@ Result<CompanyState*> Companies::meet(CompanyId company) {
   // Under the lock, so that nobody commits to a company between the reading of its head and its
   // being known.
   const std::unique_lock lock(mutex_);
-  std::unique_ptr<CompanyState>& state = states_[company];
-  if (state) return state.get();
+  const auto known = states_.find(company);
+  if (known != states_.end()) return known->second.get();
   auto met = std::make_unique<CompanyState>(company);
 
   const auto changes = rocks_.iterate(Family::changes);
@@ -65,8 +65,7 @@ Result<CompanyState*> Companies::meet(CompanyId company) {
   }
   met->set_removals(std::make_shared<Removals>(TRY(Snapshot(rocks_).removals(company))));
   met->published.store(met->head.revision, std::memory_order_release);
-  state = std::move(met);
-  return state.get();
+  return states_.emplace(company, std::move(met)).first->second.get();
 }
 
 void Companies::forget_people(std::uint64_t bytes_max) {
@@ -83,18 +82,21 @@ Transaction::Transaction(const Ground& ground, Time now, std::size_t spill_bytes
     : ground_(ground), now_(now), spill_bytes_(spill_bytes) {}
 
 Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
-  std::unique_ptr<WorkingCompany>& working = companies_[id];
-  if (!working) {
+  auto found = companies_.find(id);
+  if (found == companies_.end()) {
     CompanyState* state = TRY(ground_.companies.meet(id));
-    working = std::make_unique<WorkingCompany>();
+    auto working = std::make_unique<WorkingCompany>();
     working->state = state;
     working->head = state->head;
     working->people = state->people;
     working->removals = state->removals();
+    found = companies_.emplace(id, std::move(working)).first;
   }
-  if (in_records_ && !working->is_open)
-    open_revision(*working, Operation::records, records_origin_);
-  return working.get();
+  WorkingCompany& working = *found->second;
+  if (in_records_ && !working.is_open) {
+    open_revision(working, Operation::records, records_origin_);
+  }
+  return &working;
 }
 
 Result<const People*> Transaction::people(WorkingCompany& working) {
@@ -139,12 +141,28 @@ Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId 
     before = ground_.cache.find_newest(ref);
     if (!before) before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
   }
+  entries_bytes_ += before->memory_bytes();
   return &entries_.emplace(ref, WorkingEntry{std::move(before), nullptr}).first->second;
 }
 
 core::CallEntry& Transaction::change_entry(WorkingEntry& working) {
-  if (!working.changed) working.changed = std::make_shared<core::CallEntry>(*working.before);
+  if (!working.changed) {
+    working.changed = std::make_shared<core::CallEntry>(*working.before);
+    entries_bytes_ += working.changed->memory_bytes();
+  }
   return *working.changed;
+}
+
+bool Transaction::is_there(const WorkingCompany& company, const core::CallEntry& entry) const {
+  return entry.call && !(company.removals && company.removals->company.kills(
+                                                 entry.call_stamp, company.head.revision + 1));
+}
+
+template <class Row>
+const Row* Transaction::alive(const WorkingCompany& company, CallId call, const Row* row) const {
+  if (!row || !company.removals) return row;
+  return company.removals->kills(call, row->user, row->stamp, company.head.revision + 1) ? nullptr
+                                                                                         : row;
 }
 
 core::EntryPtr Transaction::visible(const WorkingCompany& company, const WorkingEntry& entry,
@@ -180,10 +198,14 @@ Result<Outcome> Transaction::run(const GrantCommand& command) {
   const auto* changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
   if (changes && !changes->empty()) {
     open_revision(working, command.operation, command.origin);
-    for (const core::GrantChange& change : *changes) {
-      const Status written = write_grant(working, command.calls[change.call_index].call,
-                                         change.user, change.before, change.after);
+    for (auto first = changes->begin(); first != changes->end();) {
+      const auto last = std::find_if(first, changes->end(), [&](const core::GrantChange& change) {
+        return change.call_index != first->call_index;
+      });
+      const Status written =
+          write_grants(working, command.calls[first->call_index].call, {first, last});
       ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
+      first = last;
     }
     const Status closed = close_revision(working);
     ASSERT(closed);
@@ -234,6 +256,7 @@ Status Transaction::write_part(WorkingCompany& working, bool last) {
                         .origin = working.origin};
   const std::string key =
       encode_key(ChangeKey{working.state->id, working.head.revision + 1, working.part_first_n});
+  writers_bytes_ -= std::min(writers_bytes_, working.writer.bytes());
   const std::string value = working.writer.finish(head);
   working.head.hash = hash_change(key, value);
   working.part_first_n = working.next_n;
@@ -246,9 +269,10 @@ Result<core::Stamp> Transaction::record(WorkingCompany& working, const ChangeTyp
   ASSERT(working.is_open);
   if (working.next_n == UINT32_MAX)
     return invalid_argument("more changes than one revision can number");
-  // Before, not after: the last part of a revision is never empty.
   if (working.writer.bytes() >= kPartBytesMax) TRY(write_part(working, false));
+  const std::size_t bytes_before = working.writer.bytes();
   working.writer.add(change);
+  writers_bytes_ += working.writer.bytes() - bytes_before;
   ++changes_;
   const core::Stamp stamp{working.head.revision + 1, working.next_n++};
   if constexpr (std::is_same_v<ChangeType, ThingChanged> ||
@@ -258,46 +282,51 @@ Result<core::Stamp> Transaction::record(WorkingCompany& working, const ChangeTyp
   return stamp;
 }
 
+Status Transaction::write_grants(WorkingCompany& working, CallId call,
+                                 std::span<const core::GrantChange> changes) {
+  const CompanyId company = working.state->id;
+  core::CallEntry& changed = change_entry(*TRY(entry(company, call)));
+  core::Stamp previous = changed.newest;
+  std::vector<core::GrantEdit> edits;
+  edits.reserve(changes.size());
+  for (const core::GrantChange& change : changes) {
+    const core::GrantRow* row = changed.find_grant(change.user);
+    if (row && !change.before) {
+      // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
+      previous = TRY(record(working, GrantChanged{call, previous, change.user,
+                                                  changed.grant_of(*row), std::nullopt}));
+    }
+    previous = TRY(
+        record(working, GrantChanged{call, previous, change.user, change.before, change.after}));
+    write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, change.user}),
+              encode_value(GrantRowValue{previous, change.after}));
+    const bool share = changed.find_share(change.user) != nullptr;
+    write_by_user({company, change.user, call}, {row != nullptr, share, {}},
+                  {change.after.has_value(), share, previous});
+    edits.push_back({change.user, change.after, previous});
+  }
+  changed.apply(edits);
+  return {};
+}
+
 Status Transaction::write_grant(WorkingCompany& working, CallId call, UserId user,
                                 std::optional<core::Grant> before,
                                 std::optional<core::Grant> after) {
-  const CompanyId company = working.state->id;
-  WorkingEntry& loaded = *TRY(entry(company, call));
-  core::CallEntry& changed = change_entry(loaded);
-  const core::GrantRow* row = changed.find_grant(user);
-  if (row && !before) {
-    // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
-    TRY(record(working,
-               GrantChanged{call, changed.newest, user, changed.grant_of(*row), std::nullopt}));
-  }
-  const GrantChanged change{call, changed.newest, user, std::move(before), std::move(after)};
-  const core::Stamp stamp = TRY(record(working, change));
-  const UserCallValue was{.grant = changed.find_grant(user) != nullptr,
-                          .share = changed.find_share(user) != nullptr,
-                          .removed = {}};
-  if (change.after) {
-    changed.put_grant(user, *change.after, stamp);
-  } else {
-    changed.remove_grant(user, stamp);
-  }
-  write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, user}),
-            encode_value(GrantRowValue{stamp, change.after}));
-  return write_by_user(company, user, call, changed, was, stamp);
+  const core::GrantChange change{0, user, std::move(before), std::move(after)};
+  return write_grants(working, call, {&change, 1});
 }
 
 Status Transaction::write_share(WorkingCompany& working, CallId call, UserId user, bool before,
                                 bool after) {
   const CompanyId company = working.state->id;
-  WorkingEntry& loaded = *TRY(entry(company, call));
-  core::CallEntry& changed = change_entry(loaded);
-  if (!before && changed.find_share(user)) {  // dead, as in write_grant
+  core::CallEntry& changed = change_entry(*TRY(entry(company, call)));
+  const bool had_share = changed.find_share(user) != nullptr;
+  const bool grant = changed.find_grant(user) != nullptr;
+  if (!before && had_share) {  // dead, as in write_grants
     TRY(record(working, ShareChanged{call, changed.newest, user, true, false}));
   }
   const core::Stamp stamp =
       TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
-  const UserCallValue was{.grant = changed.find_grant(user) != nullptr,
-                          .share = changed.find_share(user) != nullptr,
-                          .removed = {}};
   if (after) {
     changed.put_share(user, stamp);
   } else {
@@ -305,18 +334,13 @@ Status Transaction::write_share(WorkingCompany& working, CallId call, UserId use
   }
   write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::share, user}),
             encode_value(ShareRowValue{stamp, after}));
-  return write_by_user(company, user, call, changed, was, stamp);
+  write_by_user({company, user, call}, {grant, had_share, {}}, {grant, after, stamp});
+  return {};
 }
 
-Status Transaction::write_by_user(CompanyId company, UserId user, CallId call,
-                                  const core::CallEntry& entry, UserCallValue before,
-                                  core::Stamp stamp) {
-  const UserCallValue after{.grant = entry.find_grant(user) != nullptr,
-                            .share = entry.find_share(user) != nullptr,
-                            .removed = stamp};
-  if (after.grant == before.grant && after.share == before.share) return {};
-  write_row(Family::by_user, encode_key(UserCallKey{company, user, call}), encode_value(after));
-  return {};
+void Transaction::write_by_user(const UserCallKey& key, UserCallValue before, UserCallValue after) {
+  if (after.grant == before.grant && after.share == before.share) return;
+  write_row(Family::by_user, encode_key(key), encode_value(after));
 }
 
 Status Transaction::write_call(WorkingCompany& working, CallId call,
@@ -324,7 +348,7 @@ Status Transaction::write_call(WorkingCompany& working, CallId call,
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
-  if (!before && changed.call) {  // dead, as in write_grant
+  if (!before && changed.call) {  // dead, as in write_grants
     std::optional<core::Call> dead = TRY(find_call(company, call));
     TRY(record(working, CallChanged{call, changed.newest, std::move(dead), std::nullopt}));
   }
@@ -365,7 +389,11 @@ Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::ui
   Removal& removal = kind == SweepKind::company ? removals.company
                      : kind == SweepKind::user  ? removals.users[{id}]
                                                 : removals.calls[{id}];
-  removal = {.newest = stamp, .before = removal.newest, .swept_to = 0};
+  // The one before is what readers of the published revision go by: one of this revision is not.
+  const core::Stamp before =
+      removal.newest.revision == stamp.revision ? removal.before : removal.newest;
+  removal = {.newest = stamp, .before = before, .swept_to = 0};
+  if (kind == SweepKind::company) removals.things_swept_to.clear();
   working.removals_grew = true;
   write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}),
             encode_stamp_value(stamp));
@@ -387,7 +415,7 @@ Result<bool> Transaction::has_user(CompanyId id, UserId user) {
 Result<bool> Transaction::has_call(CompanyId id, CallId call) {
   WorkingCompany& working = *TRY(company(id));
   const WorkingEntry* loaded = TRY(entry(id, call));
-  return visible(working, *loaded, call)->call.has_value();
+  return is_there(working, *loaded->now());
 }
 
 Result<std::optional<std::pair<CompanyId, core::Key>>> Transaction::find_key(
@@ -442,7 +470,7 @@ Status Transaction::put_thing(CompanyId id, ThingKind kind, std::uint64_t thing_
     directory->put(thing);
   }
   TRY(write_thing(working, kind, thing_id, std::move(body)));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::put(const core::Company& company) {
@@ -464,7 +492,7 @@ Status Transaction::put(CompanyId id, const core::Key& key) {
   if (known && known->first == id && known->second == key) return {};
   ASSERT(!known || known->first == id);
   TRY(write_key(working, key.access_key, key));
-  return spill_if_large();
+  return {};
 }
 
 Result<std::optional<core::Call>> Transaction::find_call(CompanyId company, CallId call) {
@@ -489,26 +517,28 @@ Status Transaction::put(CompanyId id, const core::Call& call) {
   if (TRY(has_call(id, call.id))) before = TRY(find_call(id, call.id));
   if (before == call) return {};
   TRY(write_call(working, call.id, std::move(before), call));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::put_share(CompanyId id, CallId call, UserId user) {
   WorkingCompany& working = *TRY(company(id));
   const WorkingEntry* loaded = TRY(entry(id, call));
-  if (visible(working, *loaded, call)->find_share(user)) return {};
+  if (alive(working, call, loaded->now()->find_share(user))) return {};
   TRY(write_share(working, call, user, false, true));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::put_grant(CompanyId id, CallId call, UserId user, const core::Grant& grant) {
   WorkingCompany& working = *TRY(company(id));
   const WorkingEntry* loaded = TRY(entry(id, call));
-  const core::EntryPtr seen = visible(working, *loaded, call);
+  const core::EntryPtr seen = loaded->now();
   std::optional<core::Grant> before;
-  if (const core::GrantRow* row = seen->find_grant(user)) before = seen->grant_of(*row);
+  if (const core::GrantRow* row = alive(working, call, seen->find_grant(user))) {
+    before = seen->grant_of(*row);
+  }
   if (before == grant) return {};
   TRY(write_grant(working, call, user, std::move(before), grant));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_thing(CompanyId id, ThingKind kind, std::uint64_t thing_id,
@@ -516,7 +546,7 @@ Status Transaction::remove_thing(CompanyId id, ThingKind kind, std::uint64_t thi
   if (!is_there) return {};
   WorkingCompany& working = *TRY(company(id));
   TRY(write_thing(working, kind, thing_id, std::nullopt));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_company(CompanyId id) {
@@ -540,10 +570,11 @@ Status Transaction::remove_company(CompanyId id) {
   TRY(await_sweep(working, SweepKind::company, id.value, stamp));
   // The bodies written before by this transaction are dead now.
   const std::string prefix = encode_company_prefix(id);
-  for (auto& [thing, body] : things_) {
-    if (thing.starts_with(prefix)) body.reset();
+  for (auto thing = things_.lower_bound(prefix);
+       thing != things_.end() && thing->first.starts_with(prefix); ++thing) {
+    thing->second.reset();
   }
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_key(CompanyId id, std::string_view access_key) {
@@ -551,7 +582,7 @@ Status Transaction::remove_key(CompanyId id, std::string_view access_key) {
   const auto known = TRY(find_key(access_key));
   if (!known || known->first != id) return {};
   TRY(write_key(working, access_key, std::nullopt));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_workspace(CompanyId id, WorkspaceId workspace) {
@@ -575,7 +606,7 @@ Status Transaction::remove_user(CompanyId id, UserId user) {
   TRY(write_thing(working, ThingKind::user, user.value, std::nullopt));
   const core::Stamp stamp{working.head.revision + 1, working.next_n - 1};
   TRY(await_sweep(working, SweepKind::user, user.value, stamp));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_call(CompanyId id, CallId call) {
@@ -587,25 +618,25 @@ Status Transaction::remove_call(CompanyId id, CallId call) {
   if (!loaded.now()->shares.empty() || !loaded.now()->grants.empty()) {
     TRY(await_sweep(working, SweepKind::call, call.value, loaded.now()->call_stamp));
   }
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_share(CompanyId id, CallId call, UserId user) {
   WorkingCompany& working = *TRY(company(id));
   const WorkingEntry* loaded = TRY(entry(id, call));
-  if (!visible(working, *loaded, call)->find_share(user)) return {};
+  if (!alive(working, call, loaded->now()->find_share(user))) return {};
   TRY(write_share(working, call, user, true, false));
-  return spill_if_large();
+  return {};
 }
 
 Status Transaction::remove_grant(CompanyId id, CallId call, UserId user) {
   WorkingCompany& working = *TRY(company(id));
   const WorkingEntry* loaded = TRY(entry(id, call));
-  const core::EntryPtr seen = visible(working, *loaded, call);
-  const core::GrantRow* row = seen->find_grant(user);
+  const core::EntryPtr seen = loaded->now();
+  const core::GrantRow* row = alive(working, call, seen->find_grant(user));
   if (!row) return {};
   TRY(write_grant(working, call, user, seen->grant_of(*row), std::nullopt));
-  return spill_if_large();
+  return {};
 }
 
 void Transaction::write_row(Family family, std::string_view key, std::string_view value) {
@@ -623,6 +654,7 @@ std::vector<CompanyId> Transaction::companies_to_sweep() const {
 
 Status Transaction::commit() {
   if (scratch_) return ingest_scratch();
+  disk_was_asked_ = true;
   const rocksdb::Status written = ground_.rocks.write(batch_, true);
   if (!written.ok()) return from_rocksdb(written, "committing");
   return {};
@@ -639,15 +671,19 @@ void Transaction::publish() {
     }
   }
   for (const auto& [access_key, row] : keys_) {
-    ground_.keys.remove(access_key);
-    if (row.key) ground_.keys.put(std::make_shared<KeyEntry>(KeyEntry{row.company, *row.key}));
+    if (row.key) {
+      ground_.keys.put(std::make_shared<KeyEntry>(KeyEntry{row.company, *row.key}));
+    } else {
+      ground_.keys.remove(access_key);
+    }
   }
   for (auto& [id, working] : companies_) {
     CompanyState& state = *working->state;
     const bool shrank = working->changed_removals && !working->removals_grew;
     if (working->removals_grew) state.set_removals(working->changed_removals);
     state.head = working->head;
-    state.people = working->people;
+    // The old directory may be large: it is freed after the new revision is there to see.
+    const std::shared_ptr<const People> old = std::exchange(state.people, working->people);
     state.published.store(working->head.revision, std::memory_order_release);
     if (shrank) state.set_removals(working->changed_removals);
   }

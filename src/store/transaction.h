@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -74,20 +76,21 @@ class Transaction final : public core::RecordTarget {
   Status end_records();
 
   // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing
-  // dead is left.
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
 
   // Whether there is nothing to commit.
   bool is_empty() const { return batch_.Count() == 0 && !scratch_; }
+  // Of records: lets go of memory, or moves to the scratch, where too much has gathered.
+  Status bound_memory();
+  // Whether commit() failed after the disk was asked to make it durable: then nobody knows what it
+  // holds.
+  bool outcome_is_unknown() const { return disk_was_asked_; }
   std::uint64_t changes() const { return changes_; }
 
-  // Whether it goes into the store as sorted files rather than through the log.
-  bool has_scratch() const { return scratch_ != nullptr; }
   // The companies that have something to sweep after this.
   std::vector<CompanyId> companies_to_sweep() const;
 
-  // Makes it durable. On error nothing of it is in the store, but for a failed sync of the log,
-  // after which nobody knows.
+  // Makes it durable. On error nothing of it is in the store, unless outcome_is_unknown().
   Status commit();
   // Shows it to readers. REQUIRES: commit() succeeded.
   void publish();
@@ -145,6 +148,10 @@ class Transaction final : public core::RecordTarget {
   Removals& change_removals(WorkingCompany& working);
   Result<WorkingEntry*> entry(CompanyId company, CallId call);
   core::CallEntry& change_entry(WorkingEntry& working);
+  bool is_there(const WorkingCompany& company, const core::CallEntry& entry) const;
+  // The row of this pair, if it is alive.
+  template <class Row>
+  const Row* alive(const WorkingCompany& company, CallId call, const Row* row) const;
   core::EntryPtr visible(const WorkingCompany& company, const WorkingEntry& entry,
                          CallId call) const;
 
@@ -157,6 +164,9 @@ class Transaction final : public core::RecordTarget {
   template <class ChangeType>
   Result<core::Stamp> record(WorkingCompany& working, const ChangeType& change);
 
+  // Changes to grants of one call, users ascending.
+  Status write_grants(WorkingCompany& working, CallId call,
+                      std::span<const core::GrantChange> changes);
   Status write_grant(WorkingCompany& working, CallId call, UserId user,
                      std::optional<core::Grant> before, std::optional<core::Grant> after);
   Status write_share(WorkingCompany& working, CallId call, UserId user, bool before, bool after);
@@ -166,8 +176,7 @@ class Transaction final : public core::RecordTarget {
                      std::optional<std::string> body);
   Status write_key(WorkingCompany& working, std::string_view access_key,
                    std::optional<core::Key> key);
-  Status write_by_user(CompanyId company, UserId user, CallId call, const core::CallEntry& entry,
-                       UserCallValue before, core::Stamp stamp);
+  void write_by_user(const UserCallKey& key, UserCallValue before, UserCallValue after);
   // The removal at this stamp awaits its sweep.
   Status await_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id, core::Stamp stamp);
   void end_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id);
@@ -179,17 +188,17 @@ class Transaction final : public core::RecordTarget {
                                                      std::uint64_t id);
   Result<std::optional<core::Call>> find_call(CompanyId company, CallId call);
 
-  // Each takes up to so many dead rows and answers how many; fewer means that none are left.
-  Result<std::size_t> sweep_user(WorkingCompany& working, UserId user, std::size_t rows_max);
-  Result<std::size_t> sweep_call(WorkingCompany& working, CallId call, core::Stamp removed,
-                                 std::size_t rows_max);
-  Result<std::size_t> sweep_things(WorkingCompany& working, core::Stamp removed,
-                                   std::size_t rows_max);
-  Result<std::size_t> sweep_company(WorkingCompany& working, std::size_t rows_max);
+  // Each takes dead rows away and answers whether none is left; it stops once it has looked at so
+  // many rows as there is room for, and takes them off the room.
+  Result<bool> sweep_user(WorkingCompany& working, UserId user, std::size_t& room);
+  Result<bool> sweep_call(WorkingCompany& working, CallId call, core::Stamp removed,
+                          std::size_t& room);
+  Result<bool> sweep_things(WorkingCompany& working, std::size_t& room);
+  Result<bool> sweep_company(WorkingCompany& working, std::size_t& room);
 
   void write_row(Family family, std::string_view key, std::string_view value);
-  Status spill_if_large();
   Status spill();
+  void forget_loaded();
   Status open_scratch();
   Status ingest_scratch();
 
@@ -197,6 +206,9 @@ class Transaction final : public core::RecordTarget {
   const Time now_;
   const std::size_t spill_bytes_;
   std::uint64_t changes_ = 0;
+  std::size_t entries_bytes_ = 0;  // of entries_, about
+  std::size_t writers_bytes_ = 0;  // of the parts being written
+  bool disk_was_asked_ = false;
 
   bool in_records_ = false;
   Origin records_origin_;
@@ -205,7 +217,7 @@ class Transaction final : public core::RecordTarget {
   std::unordered_map<CallRef, WorkingEntry, CallRefHash> entries_;
   // What this transaction has written of things and calls since it last spilled: its batch cannot
   // be read.
-  std::unordered_map<std::string, std::optional<std::string>> things_;
+  std::map<std::string, std::optional<std::string>, std::less<>> things_;
   std::unordered_map<CallRef, std::optional<core::Call>, CallRefHash> calls_;
   std::unordered_map<std::string, KeyRow> keys_;
 
