@@ -255,13 +255,11 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
 
 // An address without TLS must be one that nobody else can reach, or be meant.
 Result<HostPort> check_address(const std::string& option, const std::string& address, bool has_tls,
-                               const ServeTexts& texts) {
+                               const std::string& advice, const ServeTexts& texts) {
   const auto parsed = parse_host_port(address);
   if (!parsed) return invalid_argument(option + ": " + parsed.error().message);
   if (!has_tls && !texts.insecure_plaintext && !is_loopback(parsed->host)) {
-    return invalid_argument(option + ": " + address +
-                            " is no loopback address; give --tls-cert and --tls-key, or "
-                            "--insecure-plaintext behind a proxy that has TLS");
+    return invalid_argument(option + ": " + address + " is no loopback address; " + advice);
   }
   return *parsed;
 }
@@ -282,9 +280,13 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
   }
   const bool has_tls = !texts.tls_cert.empty();
   if (has_tls) options.server.tls = http::TlsFiles{texts.tls_cert, texts.tls_key};
-  const auto main = TRY(check_address("--listen", options.server.listen, has_tls, texts));
+  const auto main = TRY(check_address(
+      "--listen", options.server.listen, has_tls,
+      "give --tls-cert and --tls-key, or --insecure-plaintext behind a proxy that has TLS", texts));
   if (!texts.admin_listen.empty()) {
-    TRY(check_address("--admin-listen", texts.admin_listen, false, texts));
+    TRY(check_address(
+        "--admin-listen", texts.admin_listen, false,
+        "the admin address has no TLS: give --insecure-plaintext if others may reach it", texts));
     options.server.admin_listen = texts.admin_listen;
   }
   options.api.admin_on_main =

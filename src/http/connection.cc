@@ -294,6 +294,15 @@ void Connection::begin_request(const ParsedHead& head, bool is_body_following) {
   }
 }
 
+namespace {
+
+// Written so that no announced size overflows.
+bool is_too_long(std::uint64_t bytes, std::uint64_t bytes_to_come, std::uint64_t bytes_max) {
+  return bytes > bytes_max || bytes_to_come > bytes_max - bytes;
+}
+
+}  // namespace
+
 std::size_t Connection::take_body(std::string_view input) {
   const auto take_piece = [this](std::string_view piece) {
     if (body_) body_->piece(piece);
@@ -309,12 +318,12 @@ std::size_t Connection::take_body(std::string_view input) {
   const auto step = decoder_.next(input);
   switch (step.outcome) {
     case ChunkedDecoder::Step::more:
-      break;
     case ChunkedDecoder::Step::piece:
       body_bytes_ += step.data.size();
-      if (body_bytes_ > worker_->site().limits.body_bytes_max) {
+      // As soon as the bytes, or the size that a chunk announces, say so.
+      if (is_too_long(body_bytes_, decoder_.chunk_left(), worker_->site().limits.body_bytes_max)) {
         refuse_body();
-      } else {
+      } else if (!step.data.empty()) {
         take_piece(step.data);
       }
       break;

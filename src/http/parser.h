@@ -74,6 +74,9 @@ class ChunkedDecoder {
   // Takes bytes up to the end of the next piece of the data, of the body, or of the input (`more`).
   Step next(std::string_view input);
 
+  // What is still to come of the chunk whose size was read last; 0 while none is known.
+  std::uint64_t chunk_left() const { return at_ == At::data ? size_ : 0; }
+
  private:
   enum class At : std::uint8_t {
     size_begin,

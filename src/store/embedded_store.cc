@@ -335,7 +335,7 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& 
 // --- writing
 
 void EmbeddedStore::write(GrantCommand command, WriteDone done) {
-  if (const auto refused = refusal()) return done(*refused);
+  if (const auto failed = failure()) return done(*failed);
   // The committer must not wait for the disk one call at a time: what it needs is brought near
   // first.
   if (warm(command, Rocks::Tier::memory))
@@ -419,18 +419,28 @@ bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
 void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
   std::vector<Result<Outcome>> outcomes;
   outcomes.reserve(jobs.size());
-  if (const auto refused = refusal()) {
-    outcomes.assign(jobs.size(), *refused);
+  if (const auto failed = failure()) {
+    outcomes.assign(jobs.size(), *failed);
     return answer(jobs, outcomes);
+  }
+  const Status space = check_space();
+  if (!space && jobs.size() > 1) {
+    // Each for itself: what changes nothing or takes access away goes on, what gives does not.
+    for (Job& job : jobs) {
+      std::deque<Job> one;
+      one.push_back(std::move(job));
+      commit_batch(one);
+    }
+    return;
   }
   Transaction transaction(ground(), options_.clock());
   for (const Job& job : jobs) outcomes.push_back(transaction.run(job.command));
   if (!transaction.is_empty()) {
-    const Status committed = commit_and_publish(transaction, jobs.size());
+    const Status committed =
+        space || transaction.only_removes() ? commit_and_publish(transaction, jobs.size()) : space;
     // Those that changed nothing may have seen what others of the batch changed: none of it holds
     // now.
-    if (!committed)
-      outcomes.assign(jobs.size(), unavailable("the commit failed: " + committed.error().message));
+    if (!committed) outcomes.assign(jobs.size(), unavailable(committed.error().message));
   }
   answer(jobs, outcomes);
 }
@@ -482,7 +492,7 @@ Result<LoadReport> EmbeddedStore::load(RecordSource& source, const Origin& origi
 }
 
 Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin& origin) {
-  if (const auto refused = refusal()) return *refused;
+  if (const auto failed = failure()) return *failed;
   Transaction transaction(ground(), options_.clock(), options_.load_memory_bytes);
   transaction.begin_records(origin);
   LoadReport report;
@@ -497,7 +507,9 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   }
   TRY(transaction.end_records());
   report.changes = transaction.changes();
-  if (!transaction.is_empty()) TRY(commit_and_publish(transaction, 1));
+  if (transaction.is_empty()) return report;
+  if (!transaction.only_removes()) TRY(check_space());
+  TRY(commit_and_publish(transaction, 1));
   return report;
 }
 
@@ -510,11 +522,14 @@ Ground EmbeddedStore::ground() {
           .check_space = [this] { return check_space(); }};
 }
 
+std::optional<Error> EmbeddedStore::failure() const {
+  if (!failed_.load(std::memory_order_acquire)) return std::nullopt;
+  const std::lock_guard lock(failure_mutex_);
+  return unavailable("writing has stopped after a failed write of the log: " + failure_);
+}
+
 std::optional<Error> EmbeddedStore::refusal() {
-  if (failed_.load(std::memory_order_acquire)) {
-    const std::lock_guard lock(failure_mutex_);
-    return unavailable("writing has stopped after a failed write of the log: " + failure_);
-  }
+  if (auto failed = failure()) return failed;
   const Status space = check_space();
   if (!space) return space.error();
   return std::nullopt;

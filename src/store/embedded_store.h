@@ -112,7 +112,9 @@ class EmbeddedStore final : public Store {
   Status cut_directory(CompanyId company, core::Revision horizon, rocksdb::WriteBatch& batch);
   Ground ground();
   Status check_space();
-  // What a write is answered with instead of being tried; empty while all is well.
+  // Why nothing is written any more; empty while all is well.
+  std::optional<Error> failure() const;
+  // The same, or why nothing is put in place for now.
   std::optional<Error> refusal();
 
   const EmbeddedOptions options_;

@@ -125,23 +125,52 @@ TEST_F(Embedded, ADirectoryThatIsNoStoreIsRefused) {
   EXPECT_NE(refusal().find("letter.txt"), std::string::npos) << refusal();
 }
 
+TEST_F(Embedded, AStartCutShortIsBegunAnew) {
+  fs::create_directory(options.directory);
+  std::ofstream(options.directory + "/format.new") << "earsh";
+  EXPECT_NE(open(), nullptr);
+}
+
 TEST_F(Embedded, NothingIsMadeWhereNothingShouldBe) {
   options.create_if_missing = false;
   EXPECT_NE(refusal().find("there is no store"), std::string::npos) << refusal();
   EXPECT_FALSE(fs::exists(options.directory));
 }
 
-TEST_F(Embedded, WritesWaitForRoomOnTheDiskAndGoOnByThemselves) {
+TEST_F(Embedded, NothingIsGivenWithoutRoomOnTheDiskAndAccessIsStillTakenAway) {
+  {
+    const auto store = open();
+    std::vector<core::Record> records = small_company();
+    records.push_back({{1}, false, core::GrantLine{{1}, {1}, {}}});
+    core::KeyLine key;
+    key.key.access_key = "ACME";
+    records.push_back({{1}, false, key});
+    ASSERT_TRUE(load_now(*store, records).has_value());
+  }
   options.free_bytes_min = std::uint64_t{1} << 60;
   {
     const auto full = open();
-    const auto outcome = write_now(*full, command_of(store::Operation::give, {1}, {}));
-    ASSERT_FALSE(outcome.has_value());
-    EXPECT_EQ(outcome.error().code, Code::unavailable);
-    EXPECT_FALSE(load_now(*full, small_company()).has_value());
+    const auto give = [&](CallId call, UserId user) {
+      return write_now(*full, command_of(store::Operation::give, {1}, {{call, {user}}}));
+    };
+    ASSERT_FALSE(give({1}, {2}).has_value());
+    EXPECT_EQ(give({1}, {2}).error().code, Code::unavailable);
+    EXPECT_TRUE(give({1}, {1}).has_value()) << "nothing to write";
+    EXPECT_TRUE(std::holds_alternative<core::UnknownCalls>(give({9}, {1})->decision));
+    core::User user;
+    user.id = {9};
+    EXPECT_FALSE(load_now(*full, {{{1}, false, user}}).has_value());
     EXPECT_FALSE(full->health().writable);
     EXPECT_TRUE(full->health().readable);
     EXPECT_FALSE(full->health().failed_for_good);
+    // Access can be taken away all the same.
+    EXPECT_TRUE(
+        write_now(*full, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
+    EXPECT_TRUE(read_now(*full, {1}, {{1}})->entries[0]->grants.empty());
+    core::KeyLine key;
+    key.key.access_key = "ACME";
+    EXPECT_TRUE(load_now(*full, {{{1}, true, key}}).has_value());
+    EXPECT_EQ(full->find_key("ACME"), nullptr);
   }
   options.free_bytes_min = 0;
   const auto healed = open();

@@ -75,7 +75,7 @@ void Transaction::forget_loaded() {
 }
 
 Status Transaction::spill() {
-  TRY(ground_.check_space());
+  if (!only_removes_) TRY(ground_.check_space());
   if (!scratch_) TRY(open_scratch());
   const rocksdb::Status written = scratch_->write(batch_, false);
   if (!written.ok()) return from_rocksdb(written, "writing to the scratch");
@@ -114,7 +114,7 @@ Status Transaction::ingest_scratch() {
     argument.options.write_global_seqno = false;
     arguments.push_back(std::move(argument));
   }
-  TRY(ground_.check_space());
+  if (!only_removes_) TRY(ground_.check_space());
   disk_was_asked_ = true;
   const rocksdb::Status ingested = ground_.rocks.db().IngestExternalFiles(arguments);
   if (!ingested.ok()) return from_rocksdb(ingested, "taking in the sorted files of a load");

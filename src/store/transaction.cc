@@ -264,12 +264,23 @@ Status Transaction::write_part(WorkingCompany& working, bool last) {
   return {};
 }
 
+namespace {
+
+bool puts_in_place(const ShareChanged& change) { return change.after; }
+template <class ChangeType>
+bool puts_in_place(const ChangeType& change) {
+  return change.after.has_value();
+}
+
+}  // namespace
+
 template <class ChangeType>
 Result<core::Stamp> Transaction::record(WorkingCompany& working, const ChangeType& change) {
   ASSERT(working.is_open);
   if (working.next_n == UINT32_MAX)
     return invalid_argument("more changes than one revision can number");
   if (working.writer.bytes() >= kPartBytesMax) TRY(write_part(working, false));
+  if (puts_in_place(change)) only_removes_ = false;
   const std::size_t bytes_before = working.writer.bytes();
   working.writer.add(change);
   writers_bytes_ += working.writer.bytes() - bytes_before;

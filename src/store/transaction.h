@@ -80,6 +80,8 @@ class Transaction final : public core::RecordTarget {
 
   // Whether there is nothing to commit.
   bool is_empty() const { return batch_.Count() == 0 && !scratch_; }
+  // Whether it only takes away: that is let through when the disk is nearly full.
+  bool only_removes() const { return only_removes_; }
   // Of records: lets go of memory, or moves to the scratch, where too much has gathered.
   Status bound_memory();
   // Whether commit() failed after the disk was asked to make it durable: then nobody knows what it
@@ -209,6 +211,7 @@ class Transaction final : public core::RecordTarget {
   std::size_t entries_bytes_ = 0;  // of entries_, about
   std::size_t writers_bytes_ = 0;  // of the parts being written
   bool disk_was_asked_ = false;
+  bool only_removes_ = true;
 
   bool in_records_ = false;
   Origin records_origin_;
