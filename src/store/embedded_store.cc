@@ -425,7 +425,7 @@ void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
   }
   const Status space = check_space();
   if (!space && jobs.size() > 1) {
-    // Each for itself: what changes nothing or takes access away goes on, what gives does not.
+    // Each for itself: what changes nothing needs no room.
     for (Job& job : jobs) {
       std::deque<Job> one;
       one.push_back(std::move(job));
@@ -436,8 +436,7 @@ void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
   Transaction transaction(ground(), options_.clock());
   for (const Job& job : jobs) outcomes.push_back(transaction.run(job.command));
   if (!transaction.is_empty()) {
-    const Status committed =
-        space || transaction.only_removes() ? commit_and_publish(transaction, jobs.size()) : space;
+    const Status committed = space ? commit_and_publish(transaction, jobs.size()) : space;
     // Those that changed nothing may have seen what others of the batch changed: none of it holds
     // now.
     if (!committed) outcomes.assign(jobs.size(), unavailable(committed.error().message));

@@ -211,17 +211,25 @@ def needs_free_space(env):
     env.command("load", env.write("wire.ndjson", RECORDS), "--store", env.path("store"))
     server = Server(env, "--store-free-bytes-min", "900TB")
     with server.connect() as connection:
-        for method in ("PUT", "DELETE"):
+        for method, user in (("PUT", "2"), ("DELETE", "5")):
+            body = {"callAccessList": [{"callId": "100", "userIds": [user]}]}
             check_answer(
-                connection.request(method, PATH, GOOD[method], ALL),
-                503,
-                "Service Unavailable",
-                method,
+                connection.request(method, PATH, body, ALL), 503, "Service Unavailable", method
             )
         listed = check_answer(connection.request("POST", PATH, GOOD["POST"], ALL), 200)[
             "callAccessList"
         ]
         check_equal(listed, [{"callId": "100", "users": [{"userId": "5"}]}])
+        # What needs no room: refusals that come first in the order, and requests that change nothing.
+        for method in ("PUT", "DELETE"):
+            nothing = {"callAccessList": [{"callId": "100", "userIds": []}]}
+            check_answer(connection.request(method, PATH, nothing, ALL), 200)
+            unknown = {"callAccessList": [{"callId": "999", "userIds": []}]}
+            check_answer(
+                connection.request(method, PATH, unknown, ALL), 400, "Some calls not found"
+            )
+        env.command("key", "revoke", "FULL", "--store", env.path("store"))
+        check_answer(connection.request("POST", PATH, GOOD["POST"], ALL), 401, "Access denied")
     server.stop()
 
 
