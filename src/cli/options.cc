@@ -56,6 +56,17 @@ std::string variable_of(std::string_view option) {
   return name;
 }
 
+std::string text_of_bytes(std::uint64_t bytes) {
+  if (bytes >= 1 << 20 && bytes % (1 << 20) == 0) return std::to_string(bytes >> 20) + "MiB";
+  if (bytes >= 1 << 10 && bytes % (1 << 10) == 0) return std::to_string(bytes >> 10) + "KiB";
+  return std::to_string(bytes);
+}
+
+std::string text_of_duration(std::chrono::milliseconds duration) {
+  const auto millis = duration.count();
+  return millis % 1000 == 0 ? std::to_string(millis / 1000) + "s" : std::to_string(millis) + "ms";
+}
+
 // The options of one command, over CLI11.
 class Parser {
  public:
@@ -77,7 +88,9 @@ class Parser {
 
   CLI::Option* texts(const std::string& name, std::vector<std::string>& values,
                      const std::string& help, const std::string& type) {
-    return app_.add_option(name, values, help)->type_name(type);
+    auto* option = app_.add_option(name, values, help)->type_name(type);
+    // Else it takes every word after it, and a stray word is no error.
+    return name.starts_with("--") ? option->allow_extra_args(false) : option;
   }
 
   void flag(const std::string& name, bool& value, const std::string& help) {
@@ -100,14 +113,14 @@ class Parser {
   void bytes(const std::string& name, Number& number, const std::string& help) {
     value(name, help, "BYTES", parse_bytes, [&number](std::uint64_t bytes) {
       number = static_cast<Number>(bytes);
-    })->default_str(std::to_string(number));
+    })->default_str(text_of_bytes(number));
   }
 
   void duration(const std::string& name, std::chrono::milliseconds& duration,
                 const std::string& help) {
     value(name, help, "TIME", parse_duration, [&duration](std::chrono::milliseconds parsed) {
       duration = parsed;
-    })->default_str(std::to_string(duration.count()) + "ms");
+    })->default_str(text_of_duration(duration));
   }
 
   template <class Number>

@@ -138,6 +138,7 @@ TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
   } table[] = {
       {"--nonsense", "--nonsense"},
       {"nonsense", "nonsense"},
+      {"--load a nonsense", "nonsense"},
       {"--listen", "--listen"},
       {"--listen 8080", "--listen"},
       {"--listen 127.0.0.1:99999", "99999"},
