@@ -122,7 +122,7 @@ Status EmbeddedStore::backup(const std::string& directory) {
     return invalid_argument("cannot make " + unfinished + ": " + failed.message());
   }
   fs::permissions(unfinished, fs::perms::owner_all, failed);
-  const Status copied = copy_to(unfinished);
+  Status copied = copy_to(unfinished);
   if (!copied) {
     fs::remove_all(unfinished, failed);
     return copied;
