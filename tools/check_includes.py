@@ -37,7 +37,6 @@ THIRD_PARTY = {
     "openssl/": {"base", "http"},
     "rocksdb/": {"store"},
     "prometheus/": {"api"},
-    "spdlog/": {"base"},
     "CLI/": {"cli"},
 }
 OF_TESTS = {"gtest/", "benchmark/"}
@@ -162,7 +161,6 @@ BREACHES = {
     "src/api/ssl.cc": ("include", "#include <openssl/ssl.h>\n"),
     "src/core/json.cc": ("include", "#include <boost/json.hpp>\n"),
     "src/store/metrics.cc": ("include", "#include <prometheus/counter.h>\n"),
-    "src/api/log.cc": ("include", "#include <spdlog/spdlog.h>\n"),
     "src/auth/options.cc": ("include", "#include <CLI/CLI.hpp>\n"),
     "src/auth/other.cc": ("include", "#include <fmt/format.h>\n"),
     "src/core/tested.cc": ("include", "#include <gtest/gtest.h>\n"),

@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <sched.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -277,11 +279,20 @@ Result<HostPort> check_address(const std::string& option, const std::string& add
   return *parsed;
 }
 
+// Those that this process may use: a container or `taskset` may have given it fewer than there are.
+std::size_t count_processors() {
+  cpu_set_t usable;
+  if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
+    return static_cast<std::size_t>(std::max(1, CPU_COUNT(&usable)));
+  }
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
 Result<Task> parse_serve(std::span<const std::string> arguments, const Environment& environment) {
   ServeOptions options;
   ServeTexts texts;
   options.store.directory = kStoreDefault;
-  options.server.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.server.threads = count_processors();
   Parser parser("serve", "Serves the store until SIGTERM.");
   parser.refuse_unknown_in_file();
   declare_serve(parser, options, texts);

@@ -198,6 +198,8 @@ void Worker::run() {
         ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_ms());
     ASSERT(count >= 0 || errno == EINTR);
     now_ = std::chrono::steady_clock::now();
+    // What the round hands over is handed over as one.
+    const HeldWakes held;
     bool is_woken = has_own_tasks_;
     for (int i = 0; i < count; ++i) {
       const auto source = static_cast<EventSource*>(events[static_cast<std::size_t>(i)].data.ptr);
@@ -247,10 +249,14 @@ bool Worker::post(std::function<void()> task) {
   if (is_current()) {
     has_own_tasks_ = true;
   } else if (wake) {
-    const std::uint64_t once = 1;
-    [[maybe_unused]] const auto written = ::write(wake_, &once, sizeof once);
+    earshot::wake(shared_from_this());
   }
   return true;
+}
+
+void Worker::wake() {
+  const std::uint64_t once = 1;
+  [[maybe_unused]] const auto written = ::write(wake_, &once, sizeof once);
 }
 
 void Worker::run_tasks() {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/wake.h"
 #include "http/message.h"
 #include "http/parser.h"
 #include "http/server.h"
@@ -94,10 +95,10 @@ class EventSource {
   ~EventSource() = default;
 };
 
-class Worker : public std::enable_shared_from_this<Worker> {
+class Worker final : public Sleeper, public std::enable_shared_from_this<Worker> {
  public:
   static Result<std::shared_ptr<Worker>> make(std::shared_ptr<Site> site);
-  ~Worker();
+  ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -110,6 +111,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // Any thread: runs `task` on the worker's thread, soon, in the order of the calls. Many tasks
   // cost one wake-up. False, and dropped, when the worker has ended.
   bool post(std::function<void()> task);
+  void wake() override;
   // Any thread: ends the listeners and idle connections, and lets the others finish.
   void stop();
   // Any thread: ends every connection at once.

@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 namespace earshot::store {
 
@@ -217,15 +218,12 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       rocks_(std::move(rocks)),
       cache_(options_.cache_bytes),
       companies_(*rocks_),
-      pool_(options_.read_threads, options_.read_queue_max) {}
+      pool_(options_.read_threads, options_.read_queue_max),
+      queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
 
 EmbeddedStore::~EmbeddedStore() {
   pool_.stop();  // first: its jobs may still hand commands to the committer
-  {
-    const std::lock_guard lock(queue_mutex_);
-    stopping_ = true;
-  }
-  queue_more_.notify_all();
+  queue_->close();
   if (committer_.joinable()) committer_.join();
   rocks_->close();
   ::close(lock_file_);
@@ -366,15 +364,14 @@ bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
 }
 
 void EmbeddedStore::enqueue(Job job) {
-  {
-    const std::lock_guard lock(queue_mutex_);
-    if (!stopping_ && (job.alone || queue_.size() < options_.queue_commands_max)) {
-      queue_.push_back(std::move(job));
-      queue_more_.notify_one();
+  switch (queue_->push(job)) {
+    case CommitQueue::Push::taken:
       return;
-    }
+    case CommitQueue::Push::taken_and_asleep:
+      return wake(queue_);
+    case CommitQueue::Push::refused:
+      return job.done(unavailable("too many writes wait"));
   }
-  if (job.done) job.done(unavailable("too many writes wait"));
 }
 
 void EmbeddedStore::commit_loop() {
@@ -391,29 +388,12 @@ void EmbeddedStore::commit_loop() {
   }
 }
 
-// Takes all that wait, up to a batch, or one job that must be alone. False at the end, when nothing
-// waits any more.
+// False at the end, when nothing waits any more.
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
-  jobs.clear();
-  std::unique_lock lock(queue_mutex_);
-  const auto has_work = [this] { return stopping_ || !queue_.empty(); };
-  lock.unlock();
   const std::chrono::milliseconds patience = sweeping_.empty() ? options_.house_every
                                              : refusal()       ? kSpaceCheckEvery
                                                                : std::chrono::milliseconds(0);
-  lock.lock();
-  queue_more_.wait_for(lock, patience, has_work);
-  if (queue_.empty()) return !stopping_;
-  if (queue_.front().alone) {
-    jobs.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-    return true;
-  }
-  while (!queue_.empty() && !queue_.front().alone && jobs.size() < options_.batch_commands_max) {
-    jobs.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  return true;
+  return queue_->take(jobs, patience, options_.batch_commands_max);
 }
 
 void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
@@ -445,6 +425,8 @@ void EmbeddedStore::commit_batch(std::deque<Job>& jobs) {
 }
 
 void EmbeddedStore::answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& outcomes) {
+  // Whoever waits for many of them is woken for all.
+  const HeldWakes held;
   for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].done(std::move(outcomes[i]));
 }
 
@@ -479,14 +461,11 @@ Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t c
 Result<LoadReport> EmbeddedStore::load(RecordSource& source, const Origin& origin) {
   auto loaded = std::make_shared<std::promise<Result<LoadReport>>>();
   auto report = loaded->get_future();
-  {
-    const std::lock_guard lock(queue_mutex_);
-    if (stopping_) return unavailable("the store is closing");
-    queue_.push_back({{}, nullptr, [this, loaded, &source, &origin] {
-                        loaded->set_value(load_alone(source, origin));
-                      }});
-  }
-  queue_more_.notify_one();
+  Job job{{}, nullptr, [this, loaded, &source, &origin] {
+            loaded->set_value(load_alone(source, origin));
+          }};
+  if (queue_->push(job) == CommitQueue::Push::refused) return unavailable("the store is closing");
+  queue_->wake();
   return report.get();
 }
 
@@ -612,11 +591,8 @@ std::vector<Store::Figure> EmbeddedStore::figures() {
       {"store_failed", "1 once a write of the log has failed; only a restart helps", false,
        failed_.load() ? 1.0 : 0.0},
   };
-  {
-    const std::lock_guard lock(queue_mutex_);
-    figures.push_back({"store_queue_commands", "Commands that wait for the committer", false,
-                       number(queue_.size())});
-  }
+  figures.push_back({"store_queue_commands", "Commands that wait for the committer", false,
+                     number(queue_->size())});
   const std::pair<const char*, const char*> properties[] = {
       {rocksdb::DB::Properties::kTotalSstFilesSize.c_str(), "store_disk_bytes"},
       {rocksdb::DB::Properties::kEstimateNumKeys.c_str(), "store_rows"},

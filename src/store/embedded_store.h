@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/commit_queue.h"
 #include "store/company_state.h"
 #include "store/embedded.h"
 #include "store/entry_cache.h"
@@ -73,12 +74,7 @@ class EmbeddedStore final : public Store {
   void observe_commits(CommitObserver observer) override { observer_ = std::move(observer); }
 
  private:
-  // A command with who waits for it, or something that must have the committer to itself.
-  struct Job {
-    GrantCommand command;
-    WriteDone done;
-    std::function<void()> alone;
-  };
+  using Job = CommitQueue::Job;
 
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
@@ -126,10 +122,7 @@ class EmbeddedStore final : public Store {
   ReadPool pool_;
   CommitObserver observer_;
 
-  std::mutex queue_mutex_;
-  std::condition_variable queue_more_;
-  std::deque<Job> queue_;
-  bool stopping_ = false;
+  const std::shared_ptr<CommitQueue> queue_;
 
   // The failure that ended all writing, once there is one.
   mutable std::mutex failure_mutex_;
