@@ -127,6 +127,7 @@ struct DirectoryKey {
 };
 
 std::string encode_directory_prefix(CompanyId company, ThingKind kind);
+inline constexpr std::size_t kThingPrefixBytes = 17;
 std::string encode_thing_prefix(CompanyId company, ThingKind kind, std::uint64_t id);
 std::string encode_key(const DirectoryKey& key);
 std::optional<DirectoryKey> decode_directory_key(std::string_view bytes);

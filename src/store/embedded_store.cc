@@ -471,8 +471,8 @@ Result<LoadReport> EmbeddedStore::load(RecordSource& source, const Origin& origi
 
 Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin& origin) {
   if (const auto failed = failure()) return *failed;
-  Transaction transaction(ground(), options_.clock(), options_.load_memory_bytes);
-  transaction.begin_records(origin);
+  Transaction transaction(ground(), options_.clock());
+  transaction.begin_records(origin, options_.load_memory_bytes);
   LoadReport report;
   while (const std::optional<core::Record> record = TRY(source.next())) {
     const Status applied = core::apply_record(*record, transaction);

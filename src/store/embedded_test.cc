@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
                     // Room for a handful of entries: eviction all the time.
                     embedded("WithTinyCache",
                              [](auto& options) { options.cache_bytes = 64 * 400; }),
-                    // Every load goes through the scratch and the sorted files.
+                    // Every record of a load goes through a run of its own.
                     embedded(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
     [](const auto& kind) { return kind.param.name; });

@@ -105,15 +105,13 @@ rocksdb::Options database_options(const RocksOptions& options) {
 }
 
 void tune_family(rocksdb::Options& out, Family which,
-                 const std::shared_ptr<rocksdb::Cache>& block_cache, const Horizons& horizons,
-                 bool scratch) {
+                 const std::shared_ptr<rocksdb::Cache>& block_cache, const Horizons& horizons) {
   const bool large = which == Family::calls || which == Family::by_user || which == Family::changes;
   out.write_buffer_size = large ? kWriteBufferBytes : kSmallWriteBufferBytes;
   out.max_write_buffer_number = 3;
   out.level_compaction_dynamic_level_bytes = true;
   out.compression = rocksdb::kLZ4Compression;
   out.bottommost_compression = rocksdb::kZSTD;
-  if (scratch) out.bottommost_compression = rocksdb::kLZ4Compression;
 
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = block_cache;
@@ -141,8 +139,9 @@ rocksdb::ReadOptions read_options() {
   return options;
 }
 
-// Reads one row into the entry that it belongs to. Rows of one kind come ascending by user, so that
-// putting them in place is appending.
+}  // namespace
+
+// Rows of one kind mostly come ascending by user, so that putting them in place is appending.
 bool apply_row(core::CallEntry& entry, std::string_view key, std::string_view value) {
   const auto row_key = decode_call_row_key(key);
   if (!row_key) return false;
@@ -183,8 +182,6 @@ bool apply_row(core::CallEntry& entry, std::string_view key, std::string_view va
   entry.newest = newest;
   return true;
 }
-
-}  // namespace
 
 Error from_rocksdb(const rocksdb::Status& status, std::string_view doing) {
   return internal(std::string(doing) + ": " + status.ToString());
@@ -242,14 +239,12 @@ class Rocks::Lease {
 
 Result<std::unique_ptr<Rocks>> Rocks::open(const RocksOptions& options) {
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
-  rocks->scratch_ = options.scratch;
   rocks->block_cache_ = rocksdb::NewLRUCache(options.block_cache_bytes);
   const rocksdb::Options database = database_options(options);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (std::size_t i = 0; i < kFamilyCount; ++i) {
     rocks->options_[i] = database;
-    tune_family(rocks->options_[i], static_cast<Family>(i), rocks->block_cache_, rocks->horizons_,
-                options.scratch);
+    tune_family(rocks->options_[i], static_cast<Family>(i), rocks->block_cache_, rocks->horizons_);
     families.emplace_back(kFamilyNames[i], rocks->options_[i]);
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -277,25 +272,20 @@ void Rocks::close() {
 
 rocksdb::Status Rocks::write(rocksdb::WriteBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
-  options.sync = sync && !scratch_;
-  options.disableWAL = scratch_;
+  options.sync = sync;
   return db_->Write(options, &batch);
 }
 
-Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier,
-                                                        Rocks* below) {
+Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier) {
   auto entry = std::make_shared<core::CallEntry>();
   const std::string prefix = encode_call_prefix(ref.company, ref.call);
-  for (Rocks* layer : {below, this}) {
-    if (!layer) continue;
-    Lease lease(*layer, tier);
-    rocksdb::Iterator& rows = *lease;
-    for (rows.Seek(prefix); rows.Valid() && rows.key().starts_with(prefix); rows.Next()) {
-      if (!apply_row(*entry, view(rows.key()), view(rows.value()))) return corrupt("calls");
-    }
-    if (rows.status().IsIncomplete()) return std::optional<core::EntryPtr>();
-    if (!rows.status().ok()) return from_rocksdb(rows.status(), "reading a call");
+  Lease lease(*this, tier);
+  rocksdb::Iterator& rows = *lease;
+  for (rows.Seek(prefix); rows.Valid() && rows.key().starts_with(prefix); rows.Next()) {
+    if (!apply_row(*entry, view(rows.key()), view(rows.value()))) return corrupt("calls");
   }
+  if (rows.status().IsIncomplete()) return std::optional<core::EntryPtr>();
+  if (!rows.status().ok()) return from_rocksdb(rows.status(), "reading a call");
   return std::optional<core::EntryPtr>(std::move(entry));
 }
 

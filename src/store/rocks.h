@@ -34,6 +34,9 @@ Error from_rocksdb(const rocksdb::Status& status, std::string_view doing);
 // Bytes that no release of ours wrote.
 Error corrupt(std::string_view what);
 
+// Puts one row of a call in place in its entry, over what is there; false if it cannot be decoded.
+bool apply_row(core::CallEntry& entry, std::string_view key, std::string_view value);
+
 enum class Family : std::uint8_t { meta, calls, by_user, directory, keys, changes };
 inline constexpr std::size_t kFamilyCount = 6;
 
@@ -52,7 +55,6 @@ class Horizons {
 struct RocksOptions {
   std::string directory;
   std::uint64_t block_cache_bytes = 0;
-  bool scratch = false;         // a load's own, never synced, dropped at its end
   rocksdb::Env* env = nullptr;  // tests put faults there
 };
 
@@ -71,16 +73,14 @@ class Rocks {
   }
   Horizons& horizons() { return horizons_; }
 
-  // One atomic write. A scratch keeps no log and never syncs.
+  // One atomic write.
   rocksdb::Status write(rocksdb::WriteBatch& batch, bool sync);
 
   // Whether a read may go to the disk. Without, it answers nullopt where memory does not have it.
   enum class Tier : std::uint8_t { memory, disk };
 
-  // A call's rows as they are now, merged over those of `below` (null: none): a load's scratch lies
-  // over the store.
-  Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier,
-                                                   Rocks* below = nullptr);
+  // A call's rows as they are now.
+  Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier);
 
   Result<std::optional<std::string>> get(Family which, std::string_view key);
 
@@ -103,7 +103,6 @@ class Rocks {
   class Lease;
   Rocks() = default;
 
-  bool scratch_ = false;
   std::array<rocksdb::Options, kFamilyCount> options_;
   std::shared_ptr<rocksdb::Cache> block_cache_;
   Horizons horizons_;

@@ -78,8 +78,7 @@ void Companies::forget_people(std::uint64_t bytes_max) {
   for (const auto& [id, state] : states_) state->people.reset();
 }
 
-Transaction::Transaction(const Ground& ground, Time now, std::size_t spill_bytes)
-    : ground_(ground), now_(now), spill_bytes_(spill_bytes) {}
+Transaction::Transaction(const Ground& ground, Time now) : ground_(ground), now_(now) {}
 
 Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
   auto found = companies_.find(id);
@@ -134,13 +133,8 @@ Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId 
   const CallRef ref{company, call};
   const auto found = entries_.find(ref);
   if (found != entries_.end()) return &found->second;
-  core::EntryPtr before;
-  if (scratch_) {
-    before = *TRY(scratch_->read_entry(ref, Rocks::Tier::disk, &ground_.rocks));
-  } else {
-    before = ground_.cache.find_newest(ref);
-    if (!before) before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
-  }
+  core::EntryPtr before = rows_ ? TRY(find_loading(ref)) : ground_.cache.find_newest(ref);
+  if (!before) before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
   entries_bytes_ += before->memory_bytes();
   return &entries_.emplace(ref, WorkingEntry{std::move(before), nullptr}).first->second;
 }
@@ -214,9 +208,11 @@ Result<Outcome> Transaction::run(const GrantCommand& command) {
   return outcome;
 }
 
-void Transaction::begin_records(const Origin& origin) {
+void Transaction::begin_records(const Origin& origin, std::size_t memory_bytes_max) {
   in_records_ = true;
   records_origin_ = origin;
+  memory_bytes_max_ = memory_bytes_max;
+  rows_ = std::make_unique<LoadRows>(ground_.rocks, ground_.scratch_directory);
 }
 
 Status Transaction::end_records() {
@@ -447,23 +443,27 @@ Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& 
   const auto changed = things_.find(prefix);
   if (changed != things_.end()) return changed->second;
   const core::Stamp removed = working.removals ? working.removals->company.newest : core::Stamp{};
-  for (Rocks* layer : {scratch_.get(), &ground_.rocks}) {
-    if (!layer) continue;
-    bool found = false;
-    std::optional<std::string> body;
-    TRY(layer->scan(Family::directory, prefix, nullptr,
-                    [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
-                      const auto key = decode_directory_key(key_bytes);
-                      auto value = decode_directory_value(value_bytes);
-                      if (!key || !value) return corrupt("directory");
-                      found = true;
-                      if (core::Stamp{key->revision, value->n} > removed)
-                        body = std::move(value->body);
-                      return false;
-                    }));
-    if (found) return body;
+  bool found = false;
+  std::optional<std::string> body;
+  const auto take = [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+    const auto key = decode_directory_key(key_bytes);
+    auto value = decode_directory_value(value_bytes);
+    if (!key || !value) return corrupt("directory");
+    found = true;
+    body.reset();
+    if (core::Stamp{key->revision, value->n} > removed) body = std::move(value->body);
+    return false;
+  };
+  if (rows_) {  // the last that is given is the newest
+    TRY(rows_->scan_spilled(Family::directory, prefix,
+                            [&](std::string_view key, std::string_view value) -> Status {
+                              TRY(take(key, value));
+                              return {};
+                            }));
   }
-  return std::optional<std::string>();
+  if (found || working.state->head.revision == 0) return body;
+  TRY(ground_.rocks.scan(Family::directory, prefix, nullptr, take));
+  return body;
 }
 
 template <class Thing>
@@ -510,16 +510,20 @@ Result<std::optional<core::Call>> Transaction::find_call(CompanyId company, Call
   const auto changed = calls_.find({company, call});
   if (changed != calls_.end()) return changed->second;
   const std::string key = encode_key(CallRowKey{company, call, RowKind::call, {}});
-  for (Rocks* layer : {scratch_.get(), &ground_.rocks}) {
-    if (!layer) continue;
-    const auto value = TRY(layer->get(Family::calls, key));
-    if (!value) continue;
-    auto row = decode_call_row(*value);
-    if (!row) return corrupt("calls");
-    if (row->call) row->call->id = call;
-    return std::move(row->call);
+  std::optional<std::string> value;
+  if (rows_) {
+    TRY(rows_->scan_spilled(Family::calls, encode_call_prefix(company, call),
+                            [&](std::string_view row_key, std::string_view row_value) -> Status {
+                              if (row_key == key) value = row_value;
+                              return {};
+                            }));
   }
-  return std::optional<core::Call>();
+  if (!value) value = TRY(ground_.rocks.get(Family::calls, key));
+  if (!value) return std::optional<core::Call>();
+  auto row = decode_call_row(*value);
+  if (!row) return corrupt("calls");
+  if (row->call) row->call->id = call;
+  return std::move(row->call);
 }
 
 Status Transaction::put(CompanyId id, const core::Call& call) {
@@ -651,6 +655,7 @@ Status Transaction::remove_grant(CompanyId id, CallId call, UserId user) {
 }
 
 void Transaction::write_row(Family family, std::string_view key, std::string_view value) {
+  if (rows_) return rows_->put(family, key, value);
   const rocksdb::Status put = batch_.Put(ground_.rocks.family(family), slice(key), slice(value));
   ASSERT(put.ok());
 }
@@ -664,7 +669,8 @@ std::vector<CompanyId> Transaction::companies_to_sweep() const {
 }
 
 Status Transaction::commit() {
-  if (scratch_) return ingest_scratch();
+  if (rows_ && must_write_files()) return commit_files();
+  if (rows_) rows_->copy_to(batch_);
   disk_was_asked_ = true;
   const rocksdb::Status written = ground_.rocks.write(batch_, true);
   if (!written.ok()) return from_rocksdb(written, "committing");
@@ -674,7 +680,7 @@ Status Transaction::commit() {
 void Transaction::publish() {
   // The order is the promise: entries, keys and new removals before the revision that readers go
   // by; removals that were swept only after it.
-  if (scratch_) {
+  if (rows_ && must_write_files()) {
     ground_.cache.clear();
   } else {
     for (auto& [ref, working] : entries_) {

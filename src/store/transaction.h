@@ -22,6 +22,7 @@
 #include "store/codec.h"
 #include "store/company_state.h"
 #include "store/entry_cache.h"
+#include "store/load_rows.h"
 #include "store/rocks.h"
 #include "store/store.h"
 
@@ -52,37 +53,34 @@ struct Ground {
   EntryCache& cache;
   Companies& companies;
   KeyTable& keys;
-  std::string scratch_directory;  // for loads too large for memory; of the store's own file system
+  std::string scratch_directory;        // for the files of a load; of the store's own file system
   std::function<Status()> check_space;  // unavailable while the disk is too full for writes
 };
 
-// Bounds of a transaction's memory.
 inline constexpr std::size_t kPartBytesMax = 256 << 10;  // of one part of a change record
-inline constexpr std::size_t kSpillBytes =
-    32 << 20;  // of rows waiting, before a load goes to its scratch
 
 class Transaction final : public core::RecordTarget {
  public:
-  Transaction(const Ground& ground, Time now, std::size_t spill_bytes = kSpillBytes);
-  ~Transaction() override;
+  Transaction(const Ground& ground, Time now);
 
   // Decides one command and takes in its changes as one revision. After an error nothing of it was
   // taken in.
   Result<Outcome> run(const GrantCommand& command);
 
   // From here on records are applied (core::apply_record), until end_records(): one revision for
-  // each company named. After an error the transaction can only be dropped.
-  void begin_records(const Origin& origin);
+  // each company named. After an error the transaction can only be dropped. Rows and entries that
+  // need more than `memory_bytes_max` go to the disk for a while.
+  void begin_records(const Origin& origin, std::size_t memory_bytes_max);
   Status end_records();
 
   // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
 
   // Whether there is nothing to commit.
-  bool is_empty() const { return batch_.Count() == 0 && !scratch_; }
+  bool is_empty() const { return rows_ ? rows_->empty() : batch_.Count() == 0; }
   // Whether it only takes away: that is let through when the disk is nearly full.
   bool only_removes() const { return only_removes_; }
-  // Of records: lets go of memory, or moves to the scratch, where too much has gathered.
+  // Of records: lets go of memory, or moves rows to the disk, where too much has gathered.
   Status bound_memory();
   // Whether commit() failed after the disk was asked to make it durable: then nobody knows what it
   // holds.
@@ -199,14 +197,16 @@ class Transaction final : public core::RecordTarget {
   Result<bool> sweep_company(WorkingCompany& working, std::size_t& room);
 
   void write_row(Family family, std::string_view key, std::string_view value);
-  Status spill();
   void forget_loaded();
-  Status open_scratch();
-  Status ingest_scratch();
+  // What this load has left of a call, where that is known without the store; else null.
+  Result<core::EntryPtr> find_loading(const CallRef& ref);
+  // Whether the rows of records are too many for one write.
+  bool must_write_files() const;
+  Status commit_files();
 
   const Ground ground_;
   const Time now_;
-  const std::size_t spill_bytes_;
+  std::size_t memory_bytes_max_ = 0;  // of a load
   std::uint64_t changes_ = 0;
   std::size_t entries_bytes_ = 0;  // of entries_, about
   std::size_t writers_bytes_ = 0;  // of the parts being written
@@ -218,14 +218,14 @@ class Transaction final : public core::RecordTarget {
 
   std::unordered_map<CompanyId, std::unique_ptr<WorkingCompany>> companies_;
   std::unordered_map<CallRef, WorkingEntry, CallRefHash> entries_;
-  // What this transaction has written of things and calls since it last spilled: its batch cannot
-  // be read.
+  // What this transaction has written of things and calls since it last spilled: what it writes
+  // cannot be read before.
   std::map<std::string, std::optional<std::string>, std::less<>> things_;
   std::unordered_map<CallRef, std::optional<core::Call>, CallRefHash> calls_;
   std::unordered_map<std::string, KeyRow> keys_;
 
   rocksdb::WriteBatch batch_;
-  std::unique_ptr<Rocks> scratch_;  // null until something spilled
+  std::unique_ptr<LoadRows> rows_;  // of records, in place of the batch
 };
 
 }  // namespace earshot::store
