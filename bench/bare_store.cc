@@ -1,134 +1,131 @@
-// RocksDB alone, doing what a durable give leaves on disk: the same rows with the same bytes, N
-// gives in one synced batch. The bound beside which ./dev bench puts Earshot's gives: nothing is
-// read, decided, answered or chained here.
+// The bare store as a program that ./dev bench talks to, and the sizes of a store's families. What
+// it writes, and what it leaves out, says bare_rows.h.
 
-#include <rocksdb/write_batch.h>
+#include <rocksdb/db.h>
 
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
-#include <memory>
 #include <string>
-#include <string_view>
+#include <thread>
 #include <vector>
 
-#include "store/change_record.h"
-#include "store/codec.h"
+#include "bare_rows.h"
+#include "schedule.h"
 #include "store/rocks.h"
 
 namespace {
 
 using namespace earshot;
+using bench::BareRows;
+using bench::fail;
 using Clock = std::chrono::steady_clock;
 
-constexpr CompanyId kCompany{1};
-constexpr std::size_t kFillBatch = 1000;
-constexpr const char* kGivenKey = "given";
+constexpr std::size_t kRequestsMax = 1024;  // in one commit, at a rate that the store cannot keep
 
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "bench_bare_store: %s\n", what.c_str());
-  std::exit(1);
-}
-
-void check(const rocksdb::Status& status) {
-  if (!status.ok()) fail(status.ToString());
-}
-
-// A random looking number of 63 bits for each n, and no two alike but by accident.
-std::uint64_t scatter(std::uint64_t n) {
-  n += 0x9E3779B97F4A7C15;
-  n = (n ^ (n >> 30)) * 0xBF58476D1CE4E5B9;
-  n = (n ^ (n >> 27)) * 0x94D049BB133111EB;
-  return (n ^ (n >> 31)) >> 1;
-}
-
-class BareStore {
- public:
-  BareStore(const std::string& directory, std::uint64_t calls, std::uint64_t users)
-      : calls_(calls), users_(users) {
-    auto opened = store::Rocks::open({.directory = directory, .block_cache_bytes = 256 << 20});
-    if (!opened) fail(opened.error().message);
-    rocks_ = std::move(*opened);
-    const auto count = rocks_->get(store::Family::meta, kGivenKey);
-    if (!count) fail(count.error().message);
-    given_ = *count ? std::stoull(**count) : 0;
-  }
-
-  void fill(std::uint64_t grants) {
-    while (given_ < grants) give(kFillBatch, false);
-    rocksdb::WriteBatch batch;
-    batch.Put(rocks_->family(store::Family::meta), kGivenKey, std::to_string(given_));
-    check(rocks_->write(batch, true));
-  }
-
-  struct Report {
-    std::uint64_t commits = 0;
-    double seconds = 0;
-  };
-
-  Report run(std::size_t batch, std::chrono::seconds duration) {
-    Report report;
-    const auto begin = Clock::now();
-    auto now = begin;
-    for (; now - begin < duration; now = Clock::now()) {
-      give(batch, true);
-      ++report.commits;
-    }
-    report.seconds = std::chrono::duration<double>(now - begin).count();
-    return report;
-  }
-
- private:
-  void give(std::size_t count, bool sync) {
-    rocksdb::WriteBatch batch;
-    for (std::size_t i = 0; i < count; ++i) {
-      ++given_;
-      const CallId call{scatter(scatter(given_) % calls_)};
-      const UserId user{scatter(calls_ + given_ % users_)};
-      const core::Stamp stamp{.revision = given_, .n = 0};
-      check(batch.Put(rocks_->family(store::Family::calls),
-                      encode_key(store::CallRowKey{kCompany, call, store::RowKind::grant, user}),
-                      encode_value(store::GrantRowValue{stamp, core::Grant{}})));
-      check(batch.Put(rocks_->family(store::Family::by_user),
-                      encode_key(store::UserCallKey{kCompany, user, call}),
-                      encode_value(store::UserCallValue{.grant = true, .removed = {}})));
-      check(batch.Put(rocks_->family(store::Family::changes),
-                      encode_key(store::ChangeKey{kCompany, given_, 0}),
-                      change_of(call, user, stamp)));
-    }
-    check(rocks_->write(batch, sync));
-  }
-
-  // The hash and the names of requests are random in truth, so that they do not compress; here they
-  // only look so.
-  std::string change_of(CallId call, UserId user, core::Stamp stamp) {
-    store::ChangeHead head{.time = {static_cast<std::int64_t>(1'700'000'000'000'000 + given_)},
-                           .directory_revision = 1,
-                           .origin = {.request_id = {}, .access_key = "BENCH"}};
-    std::uint64_t seed = given_;
-    for (auto& byte : head.previous_hash) byte = static_cast<std::uint8_t>(scatter(++seed));
-    for (auto& byte : head.origin.request_id.bytes) {
-      byte = static_cast<std::uint8_t>(scatter(++seed));
-    }
-    writer_.add(store::GrantChanged{call, stamp, user, std::nullopt, core::Grant{}});
-    return writer_.finish(head);
-  }
-
-  std::uint64_t calls_;
-  std::uint64_t users_;
-  std::uint64_t given_ = 0;
-  std::unique_ptr<store::Rocks> rocks_;
-  store::ChangeWriter writer_;
+struct Report {
+  std::uint64_t commits = 0;
+  std::uint64_t grants = 0;
+  double seconds = 0;
 };
+
+// One commit after the other.
+Report run_batches(BareRows& rows, std::size_t requests, std::size_t grants_per_request,
+                   double seconds) {
+  Report report;
+  const auto begin = Clock::now();
+  do {
+    rows.commit(requests, grants_per_request, true);
+    ++report.commits;
+    report.grants += requests * grants_per_request;
+    report.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  } while (report.seconds < seconds);
+  return report;
+}
+
+// Gives of one grant that arrive at a rate; those that are due share a commit.
+Report run_rate(BareRows& rows, double per_second, double seconds) {
+  Report report;
+  bench::Schedule schedule(per_second, bench::Arrivals::poisson, 1);
+  const auto begin = Clock::now();
+  const auto end_ns = static_cast<std::uint64_t>(seconds * 1e9);
+  std::uint64_t due = schedule.next();
+  while (due < end_ns) {
+    std::this_thread::sleep_until(begin + std::chrono::nanoseconds(due));
+    const auto now = static_cast<std::uint64_t>((Clock::now() - begin).count());
+    std::size_t requests = 0;
+    for (; due <= now && due < end_ns && requests < kRequestsMax; due = schedule.next()) {
+      ++requests;
+    }
+    if (requests == 0) continue;
+    rows.commit(requests, 1, true);
+    ++report.commits;
+    report.grants += requests;
+  }
+  report.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  return report;
+}
+
+void answer_commands(BareRows& rows) {
+  std::puts("ready");
+  std::fflush(stdout);
+  std::string kind;
+  while (std::cin >> kind) {
+    Report report;
+    double seconds = 0;
+    if (kind == "batches") {
+      std::size_t requests = 0, grants_per_request = 0;
+      std::cin >> requests >> grants_per_request >> seconds;
+      if (!std::cin || requests * grants_per_request == 0) fail("not a command of batches");
+      report = run_batches(rows, requests, grants_per_request, seconds);
+    } else if (kind == "rate") {
+      double per_second = 0;
+      std::cin >> per_second >> seconds;
+      if (!std::cin || per_second <= 0) fail("not a command of a rate");
+      report = run_rate(rows, per_second, seconds);
+    } else {
+      fail("no such command: " + kind);
+    }
+    std::printf(R"({"commits":%llu,"grants":%llu,"seconds":%.6f})"
+                "\n",
+                static_cast<unsigned long long>(report.commits),
+                static_cast<unsigned long long>(report.grants), report.seconds);
+    std::fflush(stdout);
+  }
+}
+
+// Rewrites every family from top to bottom, and prints what each then takes on disk.
+void print_sizes(const std::string& directory) {
+  auto opened = store::Rocks::open({.directory = directory, .block_cache_bytes = 64 << 20});
+  if (!opened) fail(opened.error().message);
+  auto& db = (*opened)->db();
+  std::string line;
+  for (std::size_t i = 0; i < store::kFamilyCount; ++i) {
+    auto* family = (*opened)->family(static_cast<store::Family>(i));
+    rocksdb::CompactRangeOptions whole;
+    whole.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+    if (const auto done = db.CompactRange(whole, family, nullptr, nullptr); !done.ok()) {
+      fail(done.ToString());
+    }
+    std::uint64_t bytes = 0;
+    if (!db.GetIntProperty(family, rocksdb::DB::Properties::kLiveSstFilesSize, &bytes)) {
+      fail("no size of " + family->GetName());
+    }
+    line += (i == 0 ? "{\"" : ",\"") + family->GetName() + "\":" + std::to_string(bytes);
+  }
+  std::printf("%s}\n", line.c_str());
+}
 
 int usage() {
   std::fprintf(stderr,
                "usage: bench_bare_store fill DIR CALLS USERS GRANTS\n"
                "       bench_bare_store run DIR CALLS USERS\n"
-               "run reads lines \"BATCH SECONDS\" and answers each with the commits made and the "
-               "seconds they took\n");
+               "       bench_bare_store sizes DIR\n"
+               "run reads lines, and answers each with what it did:\n"
+               "  batches REQUESTS GRANTS SECONDS  commits of REQUESTS with GRANTS each\n"
+               "  rate PER-SECOND SECONDS          gives of one grant, arriving at random\n"
+               "sizes compacts the store and prints the bytes of each family\n");
   return 2;
 }
 
@@ -136,20 +133,17 @@ int usage() {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const bool fills = arguments.size() == 5 && arguments[0] == "fill";
-  if (!fills && !(arguments.size() == 4 && arguments[0] == "run")) return usage();
-  BareStore store(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]));
-  if (fills) {
-    store.fill(std::stoull(arguments[4]));
-    return 0;
+  const std::string verb = arguments.empty() ? "" : arguments[0];
+  if (verb == "sizes" && arguments.size() == 2) {
+    print_sizes(arguments[1]);
+  } else if (verb == "fill" && arguments.size() == 5) {
+    BareRows(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]))
+        .fill(std::stoull(arguments[4]));
+  } else if (verb == "run" && arguments.size() == 4) {
+    BareRows rows(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]));
+    answer_commands(rows);
+  } else {
+    return usage();
   }
-  std::puts("ready");
-  std::fflush(stdout);
-  std::size_t batch = 0;
-  unsigned seconds = 0;
-  while (std::cin >> batch >> seconds) {
-    const auto report = store.run(batch, std::chrono::seconds(seconds));
-    std::printf("%llu %.6f\n", static_cast<unsigned long long>(report.commits), report.seconds);
-    std::fflush(stdout);
-  }
+  return 0;
 }

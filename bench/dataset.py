@@ -1,4 +1,5 @@
-"""The data of the benches: one company as records, made from a seed. It measures nothing.
+"""The data of the benches: who and what is in it, by formula. It measures nothing. population.h says
+the same in C++, and bench_records writes the records.
 
 Sellers host the calls and take part in them; listeners hold the grants and get the new ones. Every
 user stands in a tree of managers and holds a profile that covers the calls of those below, so that
@@ -10,46 +11,75 @@ listener 2 * (p // calls) + (call + 1) % 2, and after p comes (p + stride) % pai
 """
 
 import dataclasses
-import json
+import functools
 import math
-import random
 
 SELLERS = 1000
 LISTENERS = 4000  # even, so that each call has as many listeners of either sum
-REPORTS = 8  # that a manager has
-COMPANY, WORKSPACE, PROFILE = "1", "10", "20"
-ACCESS_KEY, SECRET = "BENCH", "a-secret-of-the-benches-alone"
+SECRET = "a-secret-of-the-benches-alone"
+MASK = 2**64 - 1
+DIRECTORY_RECORDS = 4 + SELLERS + LISTENERS  # of a company: it, its key, workspace, profile, users
 
 
-@dataclasses.dataclass(frozen=True)
-class Parameters:
-    calls: int = 200_000
-    grants_per_call: int = 5
-    seed: int = 1
+def scatter(number):
+    number = (number + 0x9E3779B97F4A7C15) & MASK
+    number = (number ^ (number >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    number = (number ^ (number >> 27)) * 0x94D049BB133111EB & MASK
+    return number ^ (number >> 31)
 
-    @property
-    def name(self):
-        return f"{self.calls}x{self.grants_per_call}-{self.seed}"
 
-    @property
-    def grants(self):
-        return self.calls * self.grants_per_call
+def scattered_id(number):
+    """Of 19 digits, so that all requests of a kind are equally long."""
+    return str(10**18 + scatter(number) % (2**63 - 10**18))
+
+
+def call_id(company, number):
+    return scattered_id(company << 40 | number)
+
+
+def listener_id(company, number):
+    return scattered_id(company << 40 | 1 << 36 | SELLERS + number)
+
+
+def access_key(company):
+    return f"BENCH{company}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    parameters: Parameters
-    calls: list  # ids, as text
-    listeners: list
+    calls_count: int = 200_000  # of each company
+    grants_per_call: int = 5
+    companies: int = 1
+
+    @property
+    def name(self):
+        return f"{self.companies}x{self.calls_count}x{self.grants_per_call}"
+
+    @property
+    def grants(self):
+        return self.companies * self.calls_count * self.grants_per_call
+
+    @property
+    def records(self):
+        return self.companies * (DIRECTORY_RECORDS + self.calls_count * (1 + self.grants_per_call))
+
+    @functools.cached_property
+    def calls(self):
+        """Ids of the first company's, as text."""
+        return [call_id(1, number) for number in range(self.calls_count)]
+
+    @functools.cached_property
+    def listeners(self):
+        return [listener_id(1, number) for number in range(LISTENERS)]
 
     @property
     def pairs(self):
-        return len(self.calls) * len(self.listeners) // 2
+        return self.calls_count * LISTENERS // 2
 
-    @property
+    @functools.cached_property
     def stride(self):
         """Coprime to the number of pairs, so that all are met, and far from a simple part of it."""
-        stride = int(self.pairs * (math.sqrt(5) - 1) / 2)
+        stride = self.pairs * 618_034 // 1_000_000
         while math.gcd(stride, self.pairs) != 1:
             stride += 1
         return stride
@@ -58,59 +88,8 @@ class Dataset:
         return number * self.stride % self.pairs
 
     def pair(self, number):
-        """The ids of call and user of the give of this number."""
+        """The ids of call and user of the give of this number, in the first company."""
         place = self.place(number)
-        call = place % len(self.calls)
-        user = 2 * (place // len(self.calls)) + (call + 1) % 2
-        return self.calls[call], self.listeners[user]
-
-
-def ids(source, count):
-    """Distinct ids of 19 digits, so that all requests of a kind are equally long."""
-    found = {}
-    while len(found) < count:
-        found[str(source.randrange(10**18, 2**63))] = None
-    return list(found)
-
-
-def make(parameters):
-    """The data, and beside it the ids of the sellers."""
-    source = random.Random(parameters.seed)
-    users = ids(source, SELLERS + LISTENERS)
-    return Dataset(parameters, ids(source, parameters.calls), users[SELLERS:]), users[:SELLERS]
-
-
-def write_records(parameters, path):
-    """Writes the data set as records for `earshot load`."""
-    dataset, sellers = make(parameters)
-    source = random.Random(parameters.seed + 1)
-    with open(path, "w", encoding="ascii") as file:
-        for record in directory(sellers, dataset.listeners):
-            file.write(json.dumps(record) + "\n")
-        for number, call in enumerate(dataset.calls):
-            host, party = source.sample(sellers, 2)
-            file.write(
-                f'{{"kind":"call","callId":"{call}","workspaceId":"{WORKSPACE}",'
-                f'"title":"Call {number}","started":"2026-03-01T10:00:00Z",'
-                f'"primaryUserId":"{host}","partyUserIds":["{party}"]}}\n'
-            )
-            for place in source.sample(range(LISTENERS // 2), parameters.grants_per_call):
-                user = dataset.listeners[2 * place + number % 2]
-                file.write(f'{{"kind":"grant","callId":"{call}","userId":"{user}"}}\n')
-
-
-def directory(*trees):
-    yield {"kind": "company", "companyId": COMPANY, "name": "Bench"}
-    scopes = ["api:call-user-access:read", "api:call-user-access:write"]
-    yield {"kind": "key", "accessKey": ACCESS_KEY, "secret": SECRET, "scopes": scopes}
-    yield {"kind": "workspace", "workspaceId": WORKSPACE, "name": "Sales"}
-    access = {"permissionLevel": "report-to-them", "teamLeadIds": []}
-    yield {"kind": "profile", "profileId": PROFILE, "workspaceId": WORKSPACE, "name": "Managers",
-           "callsAccess": access}
-    for users in trees:
-        for number, user in enumerate(users):
-            record = {"kind": "user", "userId": user, "emailAddress": f"{user}@bench.test",
-                      "profileIds": [PROFILE]}
-            if number > 0:
-                record["managerId"] = users[(number - 1) // REPORTS]
-            yield record
+        call = place % self.calls_count
+        listener = 2 * (place // self.calls_count) + (call + 1) % 2
+        return self.calls[call], self.listeners[listener]

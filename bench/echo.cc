@@ -1,6 +1,7 @@
-// A raw epoll loop that gives one fixed answer to every request: the bound beside which ./dev bench
-// puts Earshot. It is no HTTP server: it trusts its client, and of a request it reads only where it
-// ends.
+// A raw epoll loop that gives fixed answers, one to reads and one to gives: the bound beside which
+// ./dev bench puts Earshot. It is no HTTP server: it trusts its client, and of a request it reads
+// only its first letters and where it ends. With a store it makes each give's commit before it
+// answers.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -17,9 +18,13 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "bare_rows.h"
 
 namespace {
 
@@ -30,6 +35,10 @@ constexpr int kEventsMax = 256;
   std::perror(what);
   std::exit(1);
 }
+
+struct Answers {
+  std::string read, give;
+};
 
 // Bytes of the request that `text` begins with, or 0 where its end is not there yet.
 std::size_t request_bytes(std::string_view text) {
@@ -53,7 +62,9 @@ struct Connection {
 
 class Echo {
  public:
-  Echo(int listener, std::string answer) : listener_(listener), answer_(std::move(answer)) {
+  // With `rows` a give is committed there, synced, before it is answered.
+  Echo(int listener, Answers answers, earshot::bench::BareRows* rows)
+      : listener_(listener), answers_(std::move(answers)), rows_(rows) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) fail("epoll_create1");
     watch(EPOLL_CTL_ADD, listener_, EPOLLIN);
@@ -109,16 +120,25 @@ class Echo {
       joined += text;
       text = joined;
     }
-    std::size_t answers = 0;
+    const std::string* first = nullptr;
+    std::string all;  // where there is more than one
+    std::size_t gives = 0;
     while (const std::size_t bytes = request_bytes(text)) {
+      const bool give = text.starts_with("PUT");
+      const std::string& answer = give ? answers_.give : answers_.read;
+      gives += give ? 1 : 0;
       text.remove_prefix(bytes);
-      ++answers;
+      if (first == nullptr) {
+        first = &answer;
+        continue;
+      }
+      if (all.empty()) all = *first;
+      all += answer;
     }
     connection.rest.assign(text);
-    if (answers == 1) return send(fd, connection, answer_);
-    std::string all;
-    for (; answers > 0; --answers) all += answer_;
-    return all.empty() || send(fd, connection, all);
+    if (rows_ != nullptr && gives > 0) rows_->commit(gives, 1, true);
+    if (!all.empty()) return send(fd, connection, all);
+    return first == nullptr || send(fd, connection, *first);
   }
 
   bool send(int fd, Connection& connection, std::string_view text) {
@@ -142,7 +162,8 @@ class Echo {
 
   int listener_;
   int epoll_ = -1;
-  std::string answer_;
+  Answers answers_;
+  earshot::bench::BareRows* rows_;
   std::vector<char> buffer_ = std::vector<char>(kReadBytes);
   std::vector<std::unique_ptr<Connection>> connections_;  // by file descriptor
 };
@@ -162,21 +183,30 @@ std::pair<int, unsigned> listen_anywhere() {
   return {fd, ntohs(address.sin_port)};
 }
 
+std::string text_of(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file || text.empty()) {
+    std::fprintf(stderr, "bench_echo: cannot read an answer from %s\n", path);
+    std::exit(2);
+  }
+  return text;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: bench_echo ANSWER-FILE\n");
+  if (argc != 3 && argc != 6) {
+    std::fprintf(stderr,
+                 "usage: bench_echo READ-ANSWER-FILE GIVE-ANSWER-FILE [DIR CALLS USERS]\n"
+                 "with the last three it commits gives to that bare store first\n");
     return 2;
   }
-  std::ifstream file(argv[1], std::ios::binary);
-  std::string answer{std::istreambuf_iterator<char>(file), {}};
-  if (!file || answer.empty()) {
-    std::fprintf(stderr, "bench_echo: cannot read an answer from %s\n", argv[1]);
-    return 2;
-  }
+  Answers answers{text_of(argv[1]), text_of(argv[2])};
+  std::optional<earshot::bench::BareRows> rows;
+  if (argc == 6) rows.emplace(argv[3], std::stoull(argv[4]), std::stoull(argv[5]));
   const auto [listener, port] = listen_anywhere();
   std::printf("listening on http://127.0.0.1:%u\n", port);
   std::fflush(stdout);
-  Echo(listener, std::move(answer)).run();
+  Echo(listener, std::move(answers), rows ? &*rows : nullptr).run();
 }

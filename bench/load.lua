@@ -1,14 +1,16 @@
 -- What wrk sends for ./dev bench, as a closed loop: reads of calls drawn uniformly, or gives of
--- pairs of call and user that were never given before. It judges no answer; run.py does.
+-- pairs of call and user that were never given before. It judges no answer; generators.py does.
 --
 -- Arguments: the kind ("read" or "give"), the file of the request's head, that of call ids, then
---   read: how many calls a request names, and the seed
---   give: the file of user ids, and the first place and the stride in the sequence (see dataset.py)
+--   read: how many calls a request names, how many requests are sent at once, and the seed
+--   give: the file of user ids, how many pairs a request gives, and the first place and the stride
+--         in the sequence (see dataset.py)
 -- Ids stay strings: a number of Lua cannot hold 19 digits.
 
-local READS_PREPARED = 4096 -- requests of many calls are made before the clock starts
+local CALLS_PREPARED = 409600 -- in requests that are made before the clock starts
+local BUNCHES_PREPARED = 1024
 
-sent = 0 -- global, so that done() can ask for it
+sent = 0 -- bunches of requests; global, so that done() can ask for it
 
 local worker
 function setup(thread) worker = thread end
@@ -30,30 +32,47 @@ local function message(head, body)
   return head .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
 end
 
+-- No call twice in a request: the server would answer it once.
 local function read_body(calls, count)
-  local ids = {}
-  for i = 1, count do ids[i] = calls[math.random(#calls)] end
+  local ids, taken = {}, {}
+  while #ids < count do
+    local place = math.random(#calls)
+    if not taken[place] then
+      taken[place] = true
+      ids[#ids + 1] = calls[place]
+    end
+  end
   return '{"filter":{"callIds":["' .. table.concat(ids, '","') .. '"]}}'
 end
 
-local function make_reader(head, calls, count)
-  if count == 1 then
-    return function() return message(head, read_body(calls, 1)) end
+local function make_reader(head, calls, count, depth)
+  if count == 1 and depth == 1 then
+    return function()
+      return message(head, '{"filter":{"callIds":["' .. calls[math.random(#calls)] .. '"]}}')
+    end
   end
   local prepared = {}
-  for i = 1, READS_PREPARED do prepared[i] = message(head, read_body(calls, count)) end
-  return function() return prepared[math.random(READS_PREPARED)] end
+  local kinds = depth > 1 and BUNCHES_PREPARED or math.floor(CALLS_PREPARED / count)
+  for i = 1, kinds do
+    local bunch = {}
+    for j = 1, depth do bunch[j] = message(head, read_body(calls, count)) end
+    prepared[i] = table.concat(bunch)
+  end
+  return function() return prepared[math.random(kinds)] end
 end
 
-local function make_giver(head, calls, users, first, stride)
+local function make_giver(head, calls, users, count, first, stride)
   local pairs_max = #calls * #users / 2
   local place = first
   return function()
-    local call = place % #calls
-    local user = 2 * math.floor(place / #calls) + (call + 1) % 2
-    place = (place + stride) % pairs_max
-    return message(head, '{"callAccessList":[{"callId":"' .. calls[call + 1] ..
-      '","userIds":["' .. users[user + 1] .. '"]}]}')
+    local items = {}
+    for i = 1, count do
+      local call = place % #calls
+      local user = 2 * math.floor(place / #calls) + (call + 1) % 2
+      place = (place + stride) % pairs_max
+      items[i] = '{"callId":"' .. calls[call + 1] .. '","userIds":["' .. users[user + 1] .. '"]}'
+    end
+    return message(head, '{"callAccessList":[' .. table.concat(items, ",") .. "]}")
   end
 end
 
@@ -62,11 +81,12 @@ local probe
 
 function init(args)
   local head, calls = text_of(args[2]), lines_of(args[3])
+  local number = function(place) return tonumber(args[place]) end
   if args[1] == "read" then
-    math.randomseed(tonumber(args[5]))
-    make_request = make_reader(head, calls, tonumber(args[4]))
+    math.randomseed(number(6))
+    make_request = make_reader(head, calls, number(4), number(5))
   else
-    make_request = make_giver(head, calls, lines_of(args[4]), tonumber(args[5]), tonumber(args[6]))
+    make_request = make_giver(head, calls, lines_of(args[4]), number(5), number(6), number(7))
   end
 end
 

@@ -1,10 +1,13 @@
 """Programs on cores, and the time they take of them. Linux only."""
 
+import dataclasses
 import os
 import pathlib
 import platform
 import re
+import resource
 import signal
+import socket
 import subprocess
 import time
 
@@ -19,15 +22,16 @@ class Failure(Exception):
 class Process:
     """A program pinned to a core. Its output goes to a log, unless it is talked to."""
 
-    def __init__(self, command, core, log, talks=False):
+    def __init__(self, command, core, log, talks=False, stdin=None):
+        self.command = [str(part) for part in command]
         self.name = pathlib.Path(command[0]).name
         self.log_path = log
         self.log = open(log, "ab")
         self.log_start = self.log.tell()
         pipe = subprocess.PIPE if talks else None
         self.process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=pipe or subprocess.DEVNULL,
+            self.command,
+            stdin=pipe or stdin or subprocess.DEVNULL,
             stdout=pipe or self.log,
             stderr=self.log,
             text=True,
@@ -38,6 +42,22 @@ class Process:
         """Of all its threads, ended ones too. Linux makes the clock of a process out of its id."""
         return time.clock_gettime_ns((~self.process.pid << 3) | 2) / 1e9
 
+    def anonymous_bytes(self):
+        """Memory of its own: what is no page of a file."""
+        return self.status_bytes("RssAnon")
+
+    def peak_bytes(self):
+        """The most memory that it ever had, pages of files included."""
+        return self.status_bytes("VmHWM")
+
+    def status_bytes(self, name):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{name}:\s+(\d+) kB$", text, re.M)[1]) * 1024
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def said(self):
         return self.log_path.read_bytes()[self.log_start :].decode("utf-8", "replace")
 
@@ -45,7 +65,7 @@ class Process:
         """The port that it listens on, once it says so."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)\n", self.said())
+            found = re.search(r"listening on https?://127\.0\.0\.1:(\d+)\n", self.said())
             if found:
                 return int(found[1])
             if self.process.poll() is not None:
@@ -54,9 +74,12 @@ class Process:
         raise Failure(f"{self.name} does not listen:\n{self.said()[-2000:]}")
 
     def ask(self, line):
+        self.tell(line)
+        return self.hear()
+
+    def tell(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        return self.hear()
 
     def hear(self):
         line = self.process.stdout.readline()
@@ -80,18 +103,67 @@ class Process:
         return self.process.returncode
 
 
-def run_command(command, seconds, what, core=None):
+def run_command(command, seconds, what, core=None, environment=None):
     """Runs it to its end, on any core or on the one named, and gives what it printed."""
     pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
     try:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
-                              timeout=seconds, preexec_fn=pin)
+                              timeout=seconds, preexec_fn=pin,
+                              env={**os.environ, **(environment or {})})
     except subprocess.TimeoutExpired:
         raise Failure(f"{what}: not done after {seconds} s") from None
     if done.returncode != 0:
         printed = done.stdout[-2000:] + done.stderr[-2000:]
         raise Failure(f"{what}: exit code {done.returncode}\n{printed}")
     return done.stdout
+
+
+def run_into(command, file, what):
+    """Runs it to its end with its output in a file."""
+    done = subprocess.run([str(part) for part in command], stdout=file)
+    if done.returncode != 0:
+        raise Failure(f"{what}: exit code {done.returncode}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of a program that ran to its end."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int  # of memory, pages of files included
+
+
+def run_measured(command, core, what, source=None):
+    """Runs it on a core to its end, its input from a file or pipe, and says what it took."""
+    begin = time.monotonic()
+    process = subprocess.Popen([str(part) for part in command], stdin=source or subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    try:
+        printed = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        process.stdout.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise Failure(f"{what}: exit code {process.returncode}\n{printed[-2000:]}")
+    return Cost(time.monotonic() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def children_cpu_seconds():
+    """Of all programs that this one ran to their end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def pick_cores():

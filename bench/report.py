@@ -10,18 +10,19 @@ import machine
 # A thread that wakes after each sync waits for whoever has the core by then; rates of gives drop
 # to a tenth long before the core is full.
 FOREIGN_SHARE_MAX = 0.1
+LOAD_SHARE_MAX = 0.95  # of its core: beyond it the load was the limit, and CPU is the figure
 
 READING = """\
-- *CPU* is the processor time of the whole server process, all threads, for one request or grant. It
-  is the figure to trust: where CPU times requests per second is well below a second, the load,
-  which has one core too, or the disk was the limit.
+- *CPU* is the processor time of the whole server process, all threads, for one request. It is the
+  figure to trust: where the load used all of its own core, requests a second are the load's limit.
 - *echo* is a raw epoll loop on the same core that answers the same requests with the same bytes.
-  *of echo* is the part of it that Earshot reaches: by requests per second, and by CPU.
 - *bare store* is RocksDB alone writing the rows of as many gives as are in flight in one synced
   batch, again and again: what a store could do that had nothing to read, decide or answer.
-- *bounds* sets the CPU of echo and bare store together against Earshot's.
-- Every round begins with a fresh copy of the data, every call read once. Reads are drawn uniformly;
-  gives name pairs that were never given."""
+- The server is wholly on one core, the load on another. Every round begins with a fresh copy of the
+  data, every call read once. Reads are drawn uniformly; gives name pairs that were never given.
+- In the open loop requests are due at random times that were fixed before, and a latency begins
+  when the request was due, not when it was sent. The echo answers at once, and on its core the bare
+  store makes the commits of as many gives."""
 
 
 def spread(values, digits):
@@ -37,74 +38,113 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def echo_row(bench, rounds):
-    ours = [r[bench.name]["earshot"] for r in rounds]
-    echo = [r[bench.name]["echo"] for r in rounds]
-    return [
-        f"{bench.name}: {bench.what}",
-        str(bench.in_flight),
-        f"{rounds[0][bench.name]['bytes']:,}",
-        spread([m.per_second for m in ours], 0),
-        spread([m.per_second for m in echo], 0),
-        spread([a.per_second / b.per_second for a, b in zip(ours, echo)], 2),
-        spread([m.cpu_us for m in ours], 2),
-        spread([m.cpu_us for m in echo], 2),
-        spread([b.cpu_us / a.cpu_us for a, b in zip(ours, echo)], 2),
-        spread([m.p50_us / 1000 for m in ours], 2),
-        spread([m.p99_us / 1000 for m in ours], 2),
-    ]
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
-def store_row(bench, rounds):
-    ours = [r[bench.name]["earshot"] for r in rounds]
-    echo = [r[bench.name]["echo"] for r in rounds]
-    bare = [r[bench.name]["bare"] for r in rounds]
-    return [
-        bench.name,
-        spread([m.per_second for m in ours], 0),
-        spread([m.per_second for m in bare], 0),
-        spread([a.per_second / b.per_second for a, b in zip(ours, bare)], 2),
-        spread([m.cpu_us for m in ours], 2),
-        spread([m.cpu_us for m in bare], 2),
-        spread([(b.cpu_us + c.cpu_us) / a.cpu_us for a, b, c in zip(ours, echo, bare)], 2),
-    ]
+def values_of(figure, rounds):
+    return [found["figures"][figure.key] for found in rounds if figure.key in found["figures"]]
 
 
-def sides(found):
-    return [found[name] for name in ("echo", "earshot", "bare") if name in found]
+def bar_row(bench, figure, rounds):
+    values = values_of(figure, rounds)
+    middle = statistics.median(values)
+    reached = [name for name, bar in (("must", figure.must), ("aim", figure.aim))
+               if (middle <= bar if figure.less else middle >= bar)]
+    sign = "≤ " if figure.less else ""
+    unit = f" {figure.unit}" if figure.unit else ""
+    return [f"{bench.name}: {figure.what}", spread(values, figure.digits) + unit,
+            f"{sign}{number(figure.must)}", f"{sign}{number(figure.aim)}",
+            reached[-1] if reached else "**missed**"]
 
 
-def render(benches, rounds):
-    parts = [table(
-        ["bench", "in flight", "bytes", "requests/s", "echo", "of echo", "CPU µs", "echo",
-         "of echo", "p50 ms", "p99 ms"],
-        [echo_row(bench, rounds) for bench in benches])]
-    gives = [bench for bench in benches if bench.gives]
-    if gives:
-        parts.append(table(
-            ["bench", "grants/s", "bare store", "of bare store", "CPU µs", "bare store", "bounds"],
-            [store_row(bench, rounds) for bench in gives]))
-    foreign = [side.foreign for r in rounds for bench in benches for side in sides(r[bench.name])]
+def side_rows(bench, rounds):
+    for side in rounds[0].get("sides", {}):
+        all_of = [found["sides"][side] for found in rounds]
+        things = all_of[0].things
+        timed = all_of[0].p50_us > 0
+        yield [
+            bench.name,
+            side,
+            spread([m.per_second for m in all_of], 0),
+            spread([m.per_second * things for m in all_of], 0) if things > 1 else "",
+            spread([m.cpu_us for m in all_of], 2),
+            spread([m.p50_us / 1000 for m in all_of], 2) if timed else "",
+            spread([m.p99_us / 1000 for m in all_of], 2) if timed else "",
+            f"{statistics.median([m.load_share for m in all_of]):.0%}" if timed else "",
+        ]
+
+
+def figure_rows(bench, rounds):
+    for figure in bench.figures:
+        values = values_of(figure, rounds)
+        if figure.must is None and values:
+            unit = f" {figure.unit}" if figure.unit else ""
+            yield [bench.name, figure.what, spread(values, figure.digits) + unit]
+
+
+def measurements(rounds):
+    return [side for found in rounds
+            for side in (*found.get("sides", {}).values(), *found.get("open", {}).values())]
+
+
+def noise(results):
+    """How much others used of the servers' core meanwhile."""
+    foreign = [side.foreign for rounds in results.values() for side in measurements(rounds)]
+    if not foreign:
+        return ""
     usual = statistics.median(foreign)
     text = f"Others used {usual:.0%} of the servers' core meanwhile, at most {max(foreign):.0%}."
     if usual > FOREIGN_SHARE_MAX:
         text += " **That is too much: these figures say little.**"
-    parts.append(text)
-    return "\n\n".join(parts)
+    return text
 
 
-def page(text, parameters, path, arguments):
+def curve_table(curve):
+    rows = [[f"{share:.0%}", *(f"{side.reads[key] / 1000:.3f}" for side in (ours, echo)
+                               for key in ("p50_us", "p99_us", "p999_us"))]
+            for share, echo, ours in curve]
+    return table(["load", "Earshot p50", "p99", "p99.9 ms", "echo p50", "p99", "p99.9 ms"], rows)
+
+
+def render(benches, results):
+    bars = [bar_row(bench, figure, results[bench.name])
+            for bench in benches for figure in bench.figures if figure.must is not None]
+    sides = [row for bench in benches for row in side_rows(bench, results[bench.name])]
+    figures = [row for bench in benches for row in figure_rows(bench, results[bench.name])]
+    parts = []
+    if bars:
+        parts.append(table(["work", "found", "must", "aim", "reached"], bars))
+    if sides:
+        parts.append(table(["bench", "side", "requests/s", "calls or grants/s", "CPU µs", "p50 ms",
+                            "p99 ms", "load's core"], sides))
+    if figures:
+        parts.append(table(["bench", "figure", "found"], figures))
+    for bench in benches:
+        first = results[bench.name][0]
+        if "curve" in first:
+            parts.append("Latency of reads in milliseconds, by load in parts of saturation:\n\n" +
+                         curve_table(first["curve"]))
+        parts += [f"{bench.name}: {note}" for note in first.get("notes", ())]
+    parts.append(noise(results))
+    return "\n\n".join(part for part in parts if part)
+
+
+def page(text, data, path, arguments, pictures):
     """RESULTS.md: the tables, and what is needed to make them again."""
     command = " ".join(["./dev bench", *map(shlex.quote, arguments)])
+    shown = "".join(f"\n![{title}]({name})\n" for name, title in pictures)
     return f"""# Results of the benches
 
 Made by `{command}`, which writes this page.
 
 - machine: {machine.describe(path)}
 - commit: {commit(path)}
-- data: {parameters.calls:,} calls with {parameters.grants_per_call} grants each
+- data: {data.calls_count:,} calls with {data.grants_per_call} grants each
 
 {text}
+{shown}
+Growth to 10⁸ grants is in [GROWTH.md](GROWTH.md), which `./dev bench-growth` writes.
 
 ## How to read it
 

@@ -1,0 +1,136 @@
+"""Line charts as SVG, without any library. They follow the reader's light or dark."""
+
+import dataclasses
+import html
+import math
+
+PANEL_WIDTH, PANEL_HEIGHT = 420, 300
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 44, 46
+LEGEND_LINE = 18
+
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #24292f }
+.title { font-size: 14px; font-weight: 600 }
+.grid { stroke: #d0d7de; stroke-width: 1 }
+.line { fill: none; stroke-width: 2 }
+.s0 { stroke: #0969da; fill: #0969da } .s1 { stroke: #bc4c00; fill: #bc4c00 }
+.s2 { stroke: #1a7f37; fill: #1a7f37 } .s3 { stroke: #8250df; fill: #8250df }
+.back { fill: #ffffff }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .grid { stroke: #30363d }
+  .back { fill: #0d1117 }
+  .s0 { stroke: #58a6ff; fill: #58a6ff } .s1 { stroke: #f0883e; fill: #f0883e }
+  .s2 { stroke: #3fb950; fill: #3fb950 } .s3 { stroke: #bc8cff; fill: #bc8cff }
+}
+.line { fill: none }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    name: str
+    points: list  # of (x, y)
+    color: int
+    dashes: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    title: str
+    x_label: str
+    series: list
+    x_ticks: list  # of (x, text)
+    x_log: bool = False
+    y_log: bool = False
+
+
+class Axis:
+    def __init__(self, least, most, start, end, log):
+        self.log = log
+        self.least, self.most = self.place(least), self.place(most)
+        self.start, self.end = start, end
+
+    def place(self, value):
+        return math.log10(value) if self.log else value
+
+    def at(self, value):
+        share = (self.place(value) - self.least) / ((self.most - self.least) or 1)
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def y_ticks(values, log):
+    """Round numbers that enclose all values."""
+    if log:
+        first = math.floor(math.log10(min(values)))
+        last = math.ceil(math.log10(max(values)))
+        return [10.0**power for power in range(first, max(last, first + 1) + 1)]
+    most = max(values)
+    step = 10 ** math.floor(math.log10(most))
+    step = next(s for s in (step / 5, step / 2, step, 2 * step) if most / s <= 6)
+    return [step * i for i in range(math.ceil(most / step) + 1)]
+
+
+def tick_text(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:g}"
+
+
+def draw_panel(panel, left, height):
+    values = [y for series in panel.series for _, y in series.points]
+    ticks = y_ticks(values, panel.y_log)
+    xs = [x for x, _ in panel.x_ticks]
+    x_axis = Axis(min(xs), max(xs), left + LEFT, left + PANEL_WIDTH - RIGHT, panel.x_log)
+    y_axis = Axis(ticks[0], ticks[-1], height - BOTTOM, TOP, panel.y_log)
+    parts = [f'<text class="title" x="{left + LEFT}" y="24">{html.escape(panel.title)}</text>']
+    for tick in ticks:
+        y = y_axis.at(tick)
+        parts.append(f'<line class="grid" x1="{x_axis.start}" x2="{x_axis.end}" y1="{y}" '
+                     f'y2="{y}"/><text x="{x_axis.start - 8}" y="{y + 4}" text-anchor="end">'
+                     f'{tick_text(tick)}</text>')
+    for x, text in panel.x_ticks:
+        parts.append(f'<text x="{x_axis.at(x)}" y="{height - BOTTOM + 18}" '
+                     f'text-anchor="middle">{html.escape(text)}</text>')
+    parts.append(f'<text x="{(x_axis.start + x_axis.end) / 2}" y="{height - BOTTOM + 36}" '
+                 f'text-anchor="middle">{html.escape(panel.x_label)}</text>')
+    for place, series in enumerate(panel.series):
+        dashes = f' stroke-dasharray="{series.dashes}"' if series.dashes else ""
+        points = [(x_axis.at(x), y_axis.at(y)) for x, y in series.points]
+        path = " ".join(f"{x},{y}" for x, y in points)
+        parts.append(f'<polyline class="line s{series.color}" points="{path}"{dashes}/>')
+        parts += [f'<circle class="s{series.color}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in points]
+        y = height + 4 + place * LEGEND_LINE
+        parts.append(f'<line class="line s{series.color}" x1="{left + LEFT}" '
+                     f'x2="{left + LEFT + 28}" y1="{y}" y2="{y}"{dashes}/>'
+                     f'<text x="{left + LEFT + 36}" y="{y + 4}">{html.escape(series.name)}</text>')
+    return parts
+
+
+def chart(panels):
+    """One picture of panels beside each other, each with its legend below."""
+    width = PANEL_WIDTH * len(panels)
+    legend = LEGEND_LINE * max(len(panel.series) for panel in panels)
+    height = PANEL_HEIGHT + legend + 8
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+             f'width="{width}" height="{height}" role="img">',
+             f"<style>{STYLE}</style>",
+             f'<rect class="back" width="{width}" height="{height}"/>']
+    for place, panel in enumerate(panels):
+        parts += draw_panel(panel, place * PANEL_WIDTH, PANEL_HEIGHT)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def latency(curve):
+    """Of reads, over the load: [(share of saturation, echo, Earshot)]."""
+    series = []
+    for color, (name, key, dashes) in enumerate((("p50", "p50_us", ""), ("p99", "p99_us", ""),
+                                                  ("p99.9", "p999_us", ""))):
+        series.append(Series(f"Earshot {name}", [(share, ours.reads[key] / 1000)
+                                                 for share, _, ours in curve], color, dashes))
+        series.append(Series(f"echo beside the bare store {name}",
+                             [(share, echo.reads[key] / 1000) for share, echo, _ in curve],
+                             color, "5 4"))
+    ticks = [(share, f"{share:.0%}") for share, _, _ in curve]
+    return chart([Panel("Latency of reads with 5 % gives, ms", "load, of saturation", series, ticks,
+                        y_log=True)])
