@@ -32,10 +32,14 @@ constexpr std::string_view kRecords =
 class TextSource final : public store::RecordSource {
  public:
   explicit TextSource(std::string_view text) : reader_("demo", records::read_from(text)) {}
-  Result<std::optional<core::Record>> next() override { return reader_.next(); }
+  Result<const core::Record*> next() override {
+    record_ = TRY(reader_.next());
+    return record_ ? &*record_ : nullptr;
+  }
   std::string position() const override { return reader_.position(); }
 
  private:
+  std::optional<core::Record> record_;
   records::Reader reader_;
 };
 

@@ -25,21 +25,19 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void show(std::uint64_t applied, std::uint64_t total) {
+  void show(std::uint64_t records, double part) {
     if (!draws_) return;
     const auto now = steady_clock::now();
     if (now - drawn_at_ < kDrawEvery) return;
     drawn_at_ = now;
     has_drawn_ = true;
     std::string line = "\r\x1b[K" + name_ + "  ";
-    if (applied == 0) {
-      line += "read " + std::to_string(total);
-    } else {
-      const auto filled = static_cast<std::size_t>(applied * kBarColumns / total);
+    if (part > 0) {
+      const auto filled = static_cast<std::size_t>(part * kBarColumns);
       line += "[" + std::string(filled, '#') + std::string(kBarColumns - filled, ' ') + "] " +
-              std::to_string(applied * 100 / total) + "% of " + std::to_string(total);
+              std::to_string(static_cast<int>(part * 100)) + "%, ";
     }
-    out_.write_if_ready(line + " records");
+    out_.write_if_ready(line + std::to_string(records) + " records");
   }
 
  private:
@@ -60,9 +58,9 @@ Result<service::LoadResult> load_with_progress(store::Store& store, const std::s
                                                Output& progress, const Cancelled& cancelled) {
   Progress bar(name, progress);
   service::LoadOptions options;
-  options.progress = [&](std::uint64_t applied, std::uint64_t total) -> Status {
+  options.progress = [&](std::uint64_t records, double part) -> Status {
     if (cancelled()) return unavailable(name + ": the load was cancelled; nothing was applied");
-    bar.show(applied, total);
+    bar.show(records, part);
     return {};
   };
   return service::load_records(store, fd, name, options, store::Origin{make_request_id(), ""});

@@ -43,6 +43,10 @@ class Input {
   ~Input() {
     if (fd_ >= 0) close(fd_);
   }
+  Input& operator=(Input&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   int get() const { return fd_; }
 
  private:
@@ -62,11 +66,15 @@ Result<Input> open_input(const Command& command) {
   struct stat info {};
   if (fstat(input.get(), &info) != 0) return cannot("open " + path);
   if (S_ISDIR(info.st_mode)) return invalid_argument(path + " is a directory");
-  // Whoever applies it shall wait for a disk, not for whoever writes to a pipe.
-  if (has_input && !S_ISREG(info.st_mode)) {
-    return Input(TRY(service::spool(input.get(), command.name)));
-  }
   return input;
+}
+
+// What a server may read: it shall wait for a disk, not for whoever writes to a pipe.
+Result<Input> input_for_server(const Command& command, Input input) {
+  struct stat info {};
+  if (fstat(input.get(), &info) != 0) return cannot("read " + command.name);
+  if (command.verb != Verb::load || S_ISREG(info.st_mode)) return input;
+  return Input(TRY(service::spool(input.get(), command.name)));
 }
 
 // Opens the store for commands, or has the server that has it open run them.
@@ -75,22 +83,23 @@ class CommandRunner {
   explicit CommandRunner(std::string directory) : directory_(std::move(directory)) {}
 
   Result<int> run(const Command& command) {
-    const Input input = TRY(open_input(command));
+    Input input = TRY(open_input(command));
     // A server that is starting has the lock before it takes commands, one that ends after it does.
     constexpr int kTries = 20;
     constexpr std::chrono::milliseconds kPause{100};
     for (int tries = 1; !store_; ++tries) {
-      const auto code =
-          TRY(run_in_server(directory_, command, input.get(), STDOUT_FILENO, STDERR_FILENO));
-      if (code) return *code;
       auto opened = open_store(command);
       if (opened) {
         store_ = std::move(*opened);
-      } else if (opened.error().code != Code::conflict || tries == kTries) {
-        return opened.error();
-      } else {
-        std::this_thread::sleep_for(kPause);
+        break;
       }
+      if (opened.error().code != Code::conflict) return opened.error();
+      input = TRY(input_for_server(command, std::move(input)));
+      const auto code =
+          TRY(run_in_server(directory_, command, input.get(), STDOUT_FILENO, STDERR_FILENO));
+      if (code) return *code;
+      if (tries == kTries) return opened.error();
+      std::this_thread::sleep_for(kPause);
     }
     Output out(STDOUT_FILENO), err(STDERR_FILENO);
     CommandIo io{input.get(), &out, &err, [] { return false; }};

@@ -30,8 +30,6 @@ Result<std::optional<core::Record>> Reader::next() {
   return record;
 }
 
-std::string Reader::position() const { return name_ + ':' + std::to_string(line_); }
-
 Result<std::optional<core::Record>> Reader::next_record() {
   const auto bad_line = [this](const Error& error) {
     return Error{error.code, position() + ": " + error.message};

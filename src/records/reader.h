@@ -51,7 +51,10 @@ class Reader {
   Result<std::optional<core::Record>> next();
 
   // Where the record just given, or the bad one, stands: "FILE:LINE".
-  std::string position() const;
+  std::string position() const { return position(line_); }
+  // The same for the record of a line, by its number from line().
+  std::string position(std::uint64_t line) const { return name_ + ':' + std::to_string(line); }
+  std::uint64_t line() const { return line_; }
 
   const Warnings& warnings() const { return warnings_; }
 

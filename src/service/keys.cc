@@ -13,13 +13,14 @@ namespace {
 class OneRecord final : public store::RecordSource {
  public:
   explicit OneRecord(core::Record record) : record_(std::move(record)) {}
-  Result<std::optional<core::Record>> next() override {
-    return std::exchange(record_, std::nullopt);
+  Result<const core::Record*> next() override {
+    return std::exchange(is_given_, true) ? nullptr : &record_;
   }
   std::string position() const override { return "key"; }
 
  private:
-  std::optional<core::Record> record_;
+  const core::Record record_;
+  bool is_given_ = false;
 };
 
 Status check_scopes(const std::vector<std::string>& scopes) {

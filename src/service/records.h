@@ -15,15 +15,12 @@
 
 namespace earshot::service {
 
-// Told every so often, and at the end: how many records were applied of how many. While none is
-// applied yet, the total is what was counted so far. Its error ends the load, and nothing stays
-// applied; after the last record it is too late for that.
-using LoadProgress = std::function<Status(std::uint64_t applied, std::uint64_t total)>;
+// Told before the first record and every so often: how many records were applied, and how much of
+// the input was read, from 0 to 1; 0 where nobody knows how much there is. At the end it is 1. Its
+// error ends the load, and nothing stays applied; after the last record it is too late for that.
+using LoadProgress = std::function<Status(std::uint64_t records, double part)>;
 
 struct LoadOptions {
-  // Where input that cannot be read twice is kept meanwhile, in a file without a name; empty:
-  // $TMPDIR or /tmp.
-  std::string spool_directory;
   LoadProgress progress;
 };
 
@@ -33,9 +30,10 @@ struct LoadResult {
 };
 
 // Applies everything that can be read from the descriptor, as one durable unit, in bounded memory.
-// All of it is read and checked before the store is asked, since other writes wait while it loads.
-// `name` is for positions; the descriptor stays the caller's. Errors: invalid_argument "NAME:LINE:
-// reason", or the store's; then nothing was applied.
+// Another thread reads and decodes ahead of the store. Other writes wait meanwhile, so that where
+// there may be any, input that comes slowly is to be spooled before. `name` is for positions; the
+// descriptor stays the caller's. Errors: invalid_argument "NAME:LINE: reason", or the store's; then
+// nothing was applied.
 Result<LoadResult> load_records(store::Store& store, int fd, const std::string& name,
                                 const LoadOptions& options, const store::Origin& origin);
 

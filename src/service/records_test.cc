@@ -56,23 +56,23 @@ class LoadRecords : public testing::Test {
 };
 
 TEST_F(LoadRecords, AppliesAFile) {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
+  std::vector<std::pair<std::uint64_t, double>> told;
   LoadOptions options;
-  options.progress = [&](std::uint64_t applied, std::uint64_t total) {
-    told.emplace_back(applied, total);
+  options.progress = [&](std::uint64_t records, double part) {
+    told.emplace_back(records, part);
     return Status();
   };
   const auto loaded = load_file(store_, write_file(kAcme), options, {});
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(loaded->report.records, 4u);
   ASSERT_FALSE(told.empty());
-  EXPECT_EQ(told.back(), (std::pair<std::uint64_t, std::uint64_t>(4, 4)));
+  EXPECT_EQ(told.back(), (std::pair<std::uint64_t, double>(4, 1)));
   EXPECT_NE(dump().find(R"("kind":"grant")"), std::string::npos);
 }
 
 TEST_F(LoadRecords, EndsWhereItsProgressIsAnError) {
   LoadOptions options;
-  options.progress = [](std::uint64_t, std::uint64_t) -> Status { return unavailable("enough"); };
+  options.progress = [](std::uint64_t, double) -> Status { return unavailable("enough"); };
   const auto loaded = load_file(store_, write_file(kAcme), options, {});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().message, "enough");
@@ -88,7 +88,7 @@ TEST_F(LoadRecords, OfADumpIsTheIdentity) {
   EXPECT_EQ(dump(), first);
 }
 
-TEST_F(LoadRecords, ReadsAPipeThroughATemporaryFile) {
+TEST_F(LoadRecords, ReadsAPipeAsItComes) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
   std::thread writer([&] {
@@ -97,14 +97,40 @@ TEST_F(LoadRecords, ReadsAPipeThroughATemporaryFile) {
     }
     ::close(ends[1]);
   });
-  LoadOptions options;
-  options.spool_directory = directory_;
-  const auto loaded = load_records(store_, ends[0], "stdin", options, {});
+  const auto loaded = load_records(store_, ends[0], "stdin", {}, {});
   writer.join();
   ::close(ends[0]);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(loaded->report.records, 4u);
+}
+
+TEST_F(LoadRecords, EndsAtABadLineOfAPipeThatStaysOpen) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const std::string text = kAcme + R"({"kind":"share","callId":"8","userId":"33"})" + "\n";
+  std::string lines;
+  while (lines.size() < 60'000) lines += text;  // more than a batch
+  ASSERT_EQ(::write(ends[1], lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
+  const auto loaded = load_records(store_, ends[0], "stdin", {}, {});
+  ::close(ends[0]);
+  ::close(ends[1]);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().message.find("stdin:5: "), 0u) << loaded.error().message;
+}
+
+TEST_F(LoadRecords, SpoolsAPipeIntoAFileWithoutAName) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ASSERT_EQ(::write(ends[1], kAcme.data(), kAcme.size()), static_cast<ssize_t>(kAcme.size()));
+  ::close(ends[1]);
+  const auto copy = spool(ends[0], "stdin", directory_);
+  ::close(ends[0]);
+  ASSERT_TRUE(copy) << copy.error().message;
   EXPECT_TRUE(std::filesystem::is_empty(directory_));
+  const auto loaded = load_records(store_, *copy, "stdin", {}, {});
+  ::close(*copy);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->report.records, 4u);
 }
 
 TEST_F(LoadRecords, AppliesNothingOfABadFile) {

@@ -474,7 +474,7 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   Transaction transaction(ground(), options_.clock());
   transaction.begin_records(origin, options_.load_memory_bytes);
   LoadReport report;
-  while (const std::optional<core::Record> record = TRY(source.next())) {
+  while (const core::Record* const record = TRY(source.next())) {
     const Status applied = core::apply_record(*record, transaction);
     if (!applied) {
       if (applied.error().code != Code::invalid_argument) return applied.error();

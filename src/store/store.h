@@ -63,9 +63,9 @@ using KeyPtr = std::shared_ptr<const KeyEntry>;
 class RecordSource {
  public:
   virtual ~RecordSource() = default;
-  // The next record, or nothing at the end. An error ends the load and leaves nothing of it
-  // applied.
-  virtual Result<std::optional<core::Record>> next() = 0;
+  // The next record, valid until the next call, or null at the end. An error ends the load and
+  // leaves nothing of it applied.
+  virtual Result<const core::Record*> next() = 0;
   // Where the record just given stands ("fixtures.ndjson:12"), for the message of a bad one.
   virtual std::string position() const = 0;
 };

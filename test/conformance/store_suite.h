@@ -45,9 +45,8 @@ struct StoreKind {
 class ListSource final : public store::RecordSource {
  public:
   explicit ListSource(std::vector<core::Record> records) : records_(std::move(records)) {}
-  Result<std::optional<core::Record>> next() override {
-    if (next_ == records_.size()) return std::optional<core::Record>();
-    return std::optional<core::Record>(records_[next_++]);
+  Result<const core::Record*> next() override {
+    return next_ == records_.size() ? nullptr : &records_[next_++];
   }
   std::string position() const override { return "list:" + std::to_string(next_); }
 
