@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "api/ascii.h"
 #include "api/encode.h"
 #include "api/media_type.h"
 #include "api/openapi.h"
@@ -18,22 +17,38 @@
 #include "auth/credentials.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "service/access.h"
 
 namespace earshot::api {
 
-// One request on its way to its answer. Lives until the answer left; used by one thread at a time.
-struct Exchange {
+// One request on its way to its answer, and the body that it takes. Lives until the answer left;
+// used by one thread at a time.
+class Exchange final : public http::Body, public std::enable_shared_from_this<Exchange> {
+ public:
+  explicit Exchange(Application& its_application) : application(its_application) {}
+
+  // Of the three operations. What the head alone could not decide is answered at the end of the
+  // body, because a body that is too long goes first.
+  void piece(std::string_view bytes) override {
+    if (media_type_fault.empty()) decoder->piece(bytes);
+  }
+  void end() override;
+  void too_long() override;
+
+  Application& application;
   http::Reply reply;
   bool is_answered = false;
   RequestId id;
-  std::string id_text;
+  RequestIdText id_text;
   const Route* route = nullptr;
   std::string_view method;  // of the route; of the head while the head is there
   std::string_view path;
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
+  std::string_view media_type_fault;  // what is wrong with the body's type; empty where nothing is
+  std::optional<Decoder> decoder;     // until the body has been read
   // What a change came to.
   std::size_t pairs_changed = 0;
   core::Revision revision = 0;
@@ -73,24 +88,23 @@ Fields find_fields(const http::RequestHead& head) {
   return found;
 }
 
-// What is wrong with the body's type, or nothing.
-std::optional<std::string> check_media_type(const Fields& fields) {
+// What is wrong with the body's type; empty where nothing is.
+std::string_view check_media_type(const Fields& fields) {
   if (fields.content_types == 0) return "content-type: is required: application/json";
   if (fields.content_types > 1) return "content-type: is given more than once";
   if (!is_json_media_type(fields.content_type)) {
     return "content-type: must be application/json, in UTF-8";
   }
   if (fields.is_encoded) return "content-encoding: must be absent or identity";
-  return std::nullopt;
+  return {};
 }
 
 http::Response make_response(const Exchange& exchange, int status, std::string_view content_type,
                              std::string body) {
   http::Response response;
   response.status = status;
-  response.fields.reserve(3);
-  response.fields.emplace_back("content-type", content_type);
-  response.fields.emplace_back("x-traceid", exchange.id_text);
+  response.fields.add("content-type", content_type);
+  response.fields.add("x-traceid", exchange.id_text);
   response.body = std::move(body);
   return response;
 }
@@ -100,7 +114,7 @@ http::Response make_response(const Exchange& exchange, const Problem& problem) {
       make_response(exchange, problem.status, kJson,
                     encode_errors(exchange.id_text, problem.first, problem.more));
   if (!problem.field.first.empty()) {
-    response.fields.emplace_back(problem.field.first, problem.field.second);
+    response.fields.add(problem.field.first, problem.field.second);
   }
   return response;
 }
@@ -177,51 +191,15 @@ class AccessListStream : public std::enable_shared_from_this<AccessListStream> {
 
 }  // namespace
 
-// The body of one of the three operations. What the head alone could not decide is answered at its
-// end, because a body that is too long goes first.
-class Application::OperationBody final : public http::Body {
- public:
-  OperationBody(Application& application, std::shared_ptr<Exchange> exchange,
-                std::optional<std::string> media_type_fault)
-      : application_(application),
-        exchange_(std::move(exchange)),
-        media_type_fault_(std::move(media_type_fault)),
-        decoder_(exchange_->route->shape, application.options_.limits) {}
+void Exchange::end() {
+  application.guard(*this, [this] { application.answer_operation(*this); });
+}
 
-  void piece(std::string_view bytes) override {
-    if (!media_type_fault_) decoder_.piece(bytes);
-  }
-
-  void end() override {
-    application_.guard(*exchange_, [this] { answer(); });
-  }
-
-  void too_long() override {
-    application_.guard(*exchange_, [this] {
-      application_.send_problem(*exchange_, body_too_long(application_.options_.body_bytes_max));
-    });
-  }
-
- private:
-  void answer() {
-    if (media_type_fault_) {
-      application_.send_problem(*exchange_, unsupported_media_type(*std::move(media_type_fault_)));
-    } else if (auto error = decoder_.finish()) {
-      application_.send_problem(*exchange_, error->kind == DecodeError::Kind::too_many_ids
-                                                ? too_many_ids(std::move(error->detail))
-                                                : bad_json(std::move(error->detail)));
-    } else if (exchange_->route->operation == Operation::get_users_access) {
-      application_.list_access(exchange_, decoder_);
-    } else {
-      application_.change_access(exchange_, decoder_);
-    }
-  }
-
-  Application& application_;
-  std::shared_ptr<Exchange> exchange_;
-  std::optional<std::string> media_type_fault_;
-  Decoder decoder_;
-};
+void Exchange::too_long() {
+  application.guard(*this, [this] {
+    application.send_problem(*this, body_too_long(application.options_.body_bytes_max));
+  });
+}
 
 Application::Application(store::Store& store, auth::RateLimiter& limiter, Options options)
     : store_(store), limiter_(limiter), options_(std::move(options)) {
@@ -245,8 +223,8 @@ void Application::guard(Exchange& exchange, Work&& work) {
   }
 }
 
-std::unique_ptr<http::Body> Application::begin(const http::RequestHead& head, http::Reply reply) {
-  auto exchange = std::make_shared<Exchange>();
+std::shared_ptr<http::Body> Application::begin(const http::RequestHead& head, http::Reply reply) {
+  auto exchange = std::make_shared<Exchange>(*this);
   exchange->reply = std::move(reply);
   exchange->id = make_request_id();
   exchange->id_text = format_request_id(exchange->id);
@@ -255,7 +233,7 @@ std::unique_ptr<http::Body> Application::begin(const http::RequestHead& head, ht
   exchange->remote_address = head.remote_address;
   exchange->received_at = head.received_at;
 
-  std::unique_ptr<http::Body> body;
+  bool takes_body = false;
   guard(*exchange, [&] {
     const Served served{!head.is_admin, head.is_admin || options_.admin_on_main};
     const RouteMatch match = find_route(head.path, head.method, served);
@@ -269,80 +247,99 @@ std::unique_ptr<http::Body> Application::begin(const http::RequestHead& head, ht
     if (match.route->is_neighbour) {
       answer_neighbour(*exchange);
     } else {
-      body = begin_operation(head, exchange);
+      takes_body = begin_operation(head, *exchange);
     }
   });
-  return body;
+  if (!takes_body) return nullptr;
+  return exchange;
 }
 
-// What the head alone decides, in the order of the contract.
-std::unique_ptr<http::Body> Application::begin_operation(const http::RequestHead& head,
-                                                         std::shared_ptr<Exchange> exchange) {
+// What the head alone decides, in the order of the contract. Whether the body is wanted.
+bool Application::begin_operation(const http::RequestHead& head, Exchange& exchange) {
   const Fields fields = find_fields(head);
   std::optional<std::string_view> authorization;
   if (fields.authorizations == 1) authorization = fields.authorization;
   const Time now = options_.clock();
-  exchange->principal = auth::authenticate(store_, authorization, now);
-  if (!exchange->principal) {
-    send_problem(*exchange, access_denied());
-    return nullptr;
+  exchange.principal = auth::authenticate(store_, authorization, now);
+  if (!exchange.principal) {
+    send_problem(exchange, access_denied());
+    return false;
   }
-  const Route& route = *exchange->route;
-  if (!exchange->principal->has_scope(route.scope)) {
-    send_problem(*exchange, scope_missing(route.scope));
-    return nullptr;
+  const Route& route = *exchange.route;
+  if (!exchange.principal->has_scope(route.scope)) {
+    send_problem(exchange, scope_missing(route.scope));
+    return false;
   }
-  const auto refusal = limiter_.check(exchange->principal->company(), exchange->received_at, now);
+  const auto refusal = limiter_.check(exchange.principal->company(), exchange.received_at, now);
   if (refusal) {
-    send_problem(*exchange, rate_exceeded(*refusal, limiter_.limits()));
-    return nullptr;
+    send_problem(exchange, rate_exceeded(*refusal, limiter_.limits()));
+    return false;
   }
-  return std::make_unique<OperationBody>(*this, std::move(exchange), check_media_type(fields));
+  exchange.media_type_fault = check_media_type(fields);
+  exchange.decoder.emplace(route.shape, options_.limits);
+  return true;
 }
 
-void Application::list_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder) {
-  service::list_access(store_, *exchange->principal, decoder.take_call_ids(),
-                       [this, exchange](Result<service::Access> access) {
-                         guard(*exchange, [&] {
-                           if (!access) return send_problem(*exchange, failed(access.error()));
-                           if (!access->unknown.empty()) {
-                             return send_problem(*exchange, unknown_calls(access->unknown));
-                           }
-                           AccessListEncoder encoder(exchange->id_text, std::move(access->calls),
-                                                     std::move(access->entries), options_.clock());
-                           if (encoder.bytes_max() > options_.answer_bytes_whole) {
-                             exchange->is_answered = true;
-                             std::make_shared<AccessListStream>(std::move(encoder))
-                                 ->start(exchange->reply, make_response(*exchange, 200, kJson, {}));
-                             return finish(*exchange, 200, nullptr);
-                           }
-                           std::string body;
-                           body.reserve(encoder.bytes_max());
-                           encoder.append(body, encoder.bytes_max());
-                           send(*exchange, make_response(*exchange, 200, kJson, std::move(body)));
-                         });
-                       });
+// The body is complete.
+void Application::answer_operation(Exchange& exchange) {
+  if (!exchange.media_type_fault.empty()) {
+    send_problem(exchange, unsupported_media_type(std::string(exchange.media_type_fault)));
+  } else if (auto error = exchange.decoder->finish()) {
+    send_problem(exchange, error->kind == DecodeError::Kind::too_many_ids
+                               ? too_many_ids(std::move(error->detail))
+                               : bad_json(std::move(error->detail)));
+  } else if (exchange.route->operation == Operation::get_users_access) {
+    list_access(exchange);
+  } else {
+    change_access(exchange);
+  }
 }
 
-void Application::change_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder) {
-  const bool gives = exchange->route->operation == Operation::add_users_access;
+void Application::list_access(Exchange& exchange) {
+  auto done = [this, self = exchange.shared_from_this()](Result<service::Access> access) {
+    guard(*self, [&] {
+      if (!access) return send_problem(*self, failed(access.error()));
+      if (!access->unknown.empty()) return send_problem(*self, unknown_calls(access->unknown));
+      AccessListEncoder encoder(std::string(self->id_text), std::move(access->calls),
+                                std::move(access->entries), options_.clock());
+      if (encoder.bytes_max() > options_.answer_bytes_whole) {
+        self->is_answered = true;
+        std::make_shared<AccessListStream>(std::move(encoder))
+            ->start(self->reply, make_response(*self, 200, kJson, {}));
+        return finish(*self, 200, nullptr);
+      }
+      std::string body;
+      body.reserve(encoder.bytes_max());
+      encoder.append(body, encoder.bytes_max());
+      send(*self, make_response(*self, 200, kJson, std::move(body)));
+    });
+  };
+  std::vector<CallId> calls = exchange.decoder->take_call_ids();
+  exchange.decoder.reset();
+  service::list_access(store_, *exchange.principal, std::move(calls), std::move(done));
+}
+
+void Application::change_access(Exchange& exchange) {
+  auto done = [this, self = exchange.shared_from_this()](Result<store::Outcome> outcome) {
+    guard(*self, [&] {
+      if (!outcome) return send_problem(*self, failed(outcome.error()));
+      const core::Decision& decision = outcome->decision;
+      if (const auto* calls = std::get_if<core::UnknownCalls>(&decision)) {
+        return send_problem(*self, unknown_calls(calls->ids));
+      }
+      if (const auto* users = std::get_if<core::UnknownUsers>(&decision)) {
+        return send_problem(*self, unknown_users(users->ids));
+      }
+      self->pairs_changed = std::get<0>(decision).size();
+      self->revision = outcome->revision;
+      send(*self, make_response(*self, 200, kJson, encode_done(self->id_text)));
+    });
+  };
+  const bool gives = exchange.route->operation == Operation::add_users_access;
   const auto change = gives ? service::give_access : service::remove_access;
-  change(store_, *exchange->principal, decoder.take_call_access_list(), exchange->id,
-         [this, exchange](Result<store::Outcome> outcome) {
-           guard(*exchange, [&] {
-             if (!outcome) return send_problem(*exchange, failed(outcome.error()));
-             const core::Decision& decision = outcome->decision;
-             if (const auto* calls = std::get_if<core::UnknownCalls>(&decision)) {
-               return send_problem(*exchange, unknown_calls(calls->ids));
-             }
-             if (const auto* users = std::get_if<core::UnknownUsers>(&decision)) {
-               return send_problem(*exchange, unknown_users(users->ids));
-             }
-             exchange->pairs_changed = std::get<0>(decision).size();
-             exchange->revision = outcome->revision;
-             send(*exchange, make_response(*exchange, 200, kJson, encode_done(exchange->id_text)));
-           });
-         });
+  std::vector<core::CallUsers> calls = exchange.decoder->take_call_access_list();
+  exchange.decoder.reset();
+  change(store_, *exchange.principal, std::move(calls), exchange.id, std::move(done));
 }
 
 void Application::answer_neighbour(Exchange& exchange) {
@@ -372,7 +369,7 @@ void Application::answer_neighbour(Exchange& exchange) {
 }
 
 http::Response Application::refuse(int status, std::string_view remote_address) {
-  Exchange exchange;
+  Exchange exchange(*this);
   exchange.id = make_request_id();
   exchange.id_text = format_request_id(exchange.id);
   exchange.remote_address = remote_address;

@@ -26,8 +26,7 @@ struct Options {
   Clock clock = wall_now;
 };
 
-struct Exchange;
-struct Route;
+class Exchange;
 
 class Application final : public http::Application {
  public:
@@ -35,7 +34,7 @@ class Application final : public http::Application {
   Application(store::Store& store, auth::RateLimiter& limiter, Options options);
   ~Application() override;
 
-  std::unique_ptr<http::Body> begin(const http::RequestHead& head, http::Reply reply) override;
+  std::shared_ptr<http::Body> begin(const http::RequestHead& head, http::Reply reply) override;
   http::Response refuse(int status, std::string_view remote_address) override;
 
   // From now on /readyz answers 503, so that no new connections are sent here; requests are
@@ -48,13 +47,13 @@ class Application final : public http::Application {
   }
 
  private:
-  class OperationBody;
+  friend class Exchange;
 
-  std::unique_ptr<http::Body> begin_operation(const http::RequestHead& head,
-                                              std::shared_ptr<Exchange> exchange);
+  bool begin_operation(const http::RequestHead& head, Exchange& exchange);
   void answer_neighbour(Exchange& exchange);
-  void list_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder);
-  void change_access(const std::shared_ptr<Exchange>& exchange, Decoder& decoder);
+  void answer_operation(Exchange& exchange);
+  void list_access(Exchange& exchange);
+  void change_access(Exchange& exchange);
 
   void send(Exchange& exchange, http::Response response);
   void send_problem(Exchange& exchange, const Problem& problem);

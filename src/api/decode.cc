@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "api/quick_scan.h"
+
 namespace earshot::api {
 namespace {
 
@@ -47,6 +49,7 @@ class ShortText {
 };
 
 constexpr std::string_view kNotJson = "is not valid JSON from here on";
+constexpr std::string_view kBytesAfterEnd = "body: bytes after the end of the JSON value";
 
 // Receives the events of the JSON parser. It returns false at the first fault, which ends the
 // parse: nothing that follows could weigh more.
@@ -74,6 +77,20 @@ class Handler {
     item_index_ = id_index_ = 0;
     too_many_ = false;
     fault_.clear();
+  }
+
+  // Whether the text is a whole body as nearly all are. Where it is not, nothing of it is kept.
+  bool scan(std::string_view text) {
+    constexpr std::size_t nesting = 4;  // of the deeper of the two shapes
+    if (limits_.nesting_max < nesting) return false;
+    const bool is_taken = shape_ == Shape::filter
+                              ? scan_filter(text, limits_.ids_max, call_ids_)
+                              : scan_call_access_list(text, limits_.ids_max, items_);
+    if (!is_taken) {
+      call_ids_.clear();
+      items_.clear();
+    }
+    return is_taken;
   }
 
   bool on_document_begin(json::error_code&) { return true; }
@@ -392,29 +409,27 @@ class Decoder::Parser {
     parser_.reset();
     parser_.handler().reset(shape, limits);
     empty_ = true;
-    failed_ = false;
+    is_scanned_ = failed_ = false;
   }
 
   std::size_t nesting_max() const { return nesting_max_; }
   Handler& handler() { return parser_.handler(); }
 
-  void write(bool more, std::string_view bytes) {
-    if (failed_) return;
-    json::error_code ec;
-    const std::size_t used = parser_.write_some(more, bytes.data(), bytes.size(), ec);
-    if (ec) {
+  void take(std::string_view bytes) {
+    if (empty_ && handler().scan(bytes)) {
+      is_scanned_ = true;
+    } else if (!is_scanned_) {
+      write(true, bytes);
+    } else if (bytes.find_first_not_of(" \t\r\n") != std::string_view::npos) {
       failed_ = true;
-      if (parser_.handler().fault().empty()) detail_ = describe(ec);
-    } else if (used < bytes.size()) {
-      failed_ = true;
-      detail_ = "body: bytes after the end of the JSON value";
+      detail_ = kBytesAfterEnd;
     }
-    empty_ = empty_ && bytes.empty();
+    empty_ = false;
   }
 
   std::optional<DecodeError> finish() {
     if (empty_) return DecodeError{DecodeError::Kind::json, "body: is empty"};
-    write(false, "");
+    if (!is_scanned_) write(false, "");
     Handler& handler = parser_.handler();
     if (failed_) {
       return DecodeError{DecodeError::Kind::json,
@@ -429,6 +444,19 @@ class Decoder::Parser {
   }
 
  private:
+  void write(bool more, std::string_view bytes) {
+    if (failed_) return;
+    json::error_code ec;
+    const std::size_t used = parser_.write_some(more, bytes.data(), bytes.size(), ec);
+    if (ec) {
+      failed_ = true;
+      if (parser_.handler().fault().empty()) detail_ = describe(ec);
+    } else if (used < bytes.size()) {
+      failed_ = true;
+      detail_ = kBytesAfterEnd;
+    }
+  }
+
   std::string describe(const json::error_code& ec) const {
     const std::string place = parser_.handler().place();
     if (ec == json::error::too_deep) {
@@ -440,7 +468,8 @@ class Decoder::Parser {
 
   json::basic_parser<Handler> parser_;
   std::size_t nesting_max_;
-  bool empty_ = true;  // no byte came
+  bool empty_ = true;        // no byte came
+  bool is_scanned_ = false;  // the first piece was the whole body, and as usual
   bool failed_ = false;
   std::string detail_;  // of a failure that the parser found, not the handler
 };
@@ -461,7 +490,7 @@ Decoder::Decoder(Shape shape, DecodeLimits limits) : parser_(std::move(spare()))
 Decoder::~Decoder() { spare() = std::move(parser_); }
 
 void Decoder::piece(std::string_view bytes) {
-  if (!bytes.empty()) parser_->write(true, bytes);
+  if (!bytes.empty()) parser_->take(bytes);
 }
 
 std::optional<DecodeError> Decoder::finish() { return parser_->finish(); }

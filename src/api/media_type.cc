@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 
-#include "api/ascii.h"
+#include "base/text.h"
 
 namespace earshot::api {
 namespace {

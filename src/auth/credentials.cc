@@ -41,10 +41,7 @@ std::optional<Credentials> parse_basic(std::string_view authorization) {
   if (!pair) return std::nullopt;
   const std::size_t colon = pair->find(':');
   if (colon == std::string::npos) return std::nullopt;
-  Credentials credentials{pair->substr(0, colon), {}};
-  pair->erase(0, colon + 1);
-  credentials.secret = std::move(*pair);
-  return credentials;
+  return Credentials(*std::move(pair), colon);
 }
 
 bool Principal::has_scope(std::string_view scope) const {
@@ -57,9 +54,9 @@ std::optional<Principal> authenticate(store::Store& store,
   if (authorization) given = parse_basic(*authorization);
   // No return before the secret was hashed: each way to be refused does the same work.
   const Credentials credentials = given ? *std::move(given) : Credentials{};
-  store::KeyPtr key = store.find_key(credentials.access_key);
+  store::KeyPtr key = store.find_key(credentials.access_key());
   const bool secret_matches =
-      verify_secret(key ? key->key.secret : dummy_hash(), credentials.secret);
+      verify_secret(key ? key->key.secret : dummy_hash(), credentials.secret());
   if (!key || !secret_matches) return std::nullopt;
   if (key->key.expires_at && now >= *key->key.expires_at) return std::nullopt;
   return Principal{std::move(key)};

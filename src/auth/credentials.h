@@ -1,9 +1,11 @@
 // From the value of an Authorization header to who is asking. Knows no HTTP beyond that one value.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/time.h"
@@ -11,9 +13,21 @@
 
 namespace earshot::auth {
 
-struct Credentials {
-  std::string access_key;
-  std::string secret;  // may be empty, and may hold colons
+// A name and a secret, as sent together. Without an argument both are empty.
+class Credentials {
+ public:
+  Credentials() : Credentials(":", 0) {}
+  // REQUIRES: a colon stands at `colon`.
+  Credentials(std::string pair, std::size_t colon) : pair_(std::move(pair)), colon_(colon) {}
+
+  // Both are good only as long as this lives and stays where it is.
+  std::string_view access_key() const { return std::string_view(pair_).substr(0, colon_); }
+  // May be empty, and may hold colons.
+  std::string_view secret() const { return std::string_view(pair_).substr(colon_ + 1); }
+
+ private:
+  std::string pair_;
+  std::size_t colon_;
 };
 
 // Reads `Basic base64(accessKey:secret)`: the scheme in any case, spaces only between the two,

@@ -33,14 +33,15 @@ std::string encode_base64(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string value(reinterpret_cast<const char*>(data), size);
   if (const auto credentials = earshot::auth::parse_basic(value)) {
-    ASSERT(credentials->access_key.find(':') == std::string::npos);
-    const std::string token = encode_base64(credentials->access_key + ':' + credentials->secret);
+    ASSERT(credentials->access_key().find(':') == std::string::npos);
+    const std::string token = encode_base64(std::string(credentials->access_key()) + ':' +
+                                            std::string(credentials->secret()));
     ASSERT(value.ends_with(token));
     const std::string before = value.substr(0, value.size() - token.size());
     ASSERT(before.size() > 5 && before.find_first_not_of(' ', 5) == std::string::npos);
   }
   // And the other way round: all bytes make credentials.
   const auto made = earshot::auth::parse_basic("Basic " + encode_base64("key:" + value));
-  ASSERT(made && made->access_key == "key" && made->secret == value);
+  ASSERT(made && made->access_key() == "key" && made->secret() == value);
   return 0;
 }

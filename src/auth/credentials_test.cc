@@ -31,8 +31,8 @@ TEST(ParseBasic, TakesWhatIsWellFormed) {
   for (const Case& item : cases) {
     const auto credentials = parse_basic(item.value);
     ASSERT_TRUE(credentials) << item.value;
-    EXPECT_EQ(credentials->access_key, item.access_key) << item.value;
-    EXPECT_EQ(credentials->secret, item.secret) << item.value;
+    EXPECT_EQ(credentials->access_key(), item.access_key) << item.value;
+    EXPECT_EQ(credentials->secret(), item.secret) << item.value;
   }
 }
 

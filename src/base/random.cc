@@ -59,23 +59,28 @@ RequestId make_request_id() {
   return id;
 }
 
-std::string format_request_id(const RequestId& id) {
+RequestIdText format_request_id(const RequestId& id) {
   __extension__ using Wide = unsigned __int128;
   Wide number = 0;
   for (const std::uint8_t byte : id.bytes) number = number << 8 | byte;
-  // One wide division leaves two halves that fit into 64 bits: 2^96 / 36^12 < 2^34.
-  constexpr std::uint64_t k36To12 = 4'738'381'338'321'616'896U;
-  std::uint64_t high = static_cast<std::uint64_t>(number / k36To12);
-  std::uint64_t low = static_cast<std::uint64_t>(number % k36To12);
+  // Groups of six digits fit into 32 bits, where dividing is cheap, and do not wait for each other.
+  constexpr std::uint64_t k36To6 = 2'176'782'336;
+  constexpr std::uint64_t k36To12 = k36To6 * k36To6;
+  const auto high = static_cast<std::uint64_t>(number / k36To12);  // below 2^34
+  const auto low = static_cast<std::uint64_t>(number % k36To12);
 
-  char text[24];
-  char* const end = text + sizeof text;
-  char* at = end;
-  const bool is_long = high != 0;
-  for (int i = 0; is_long ? i < 12 : low != 0; ++i, low /= 36) *--at = kDigits[low % 36];
-  for (; high != 0; high /= 36) *--at = kDigits[high % 36];
-  if (at == end) *--at = '0';
-  return {at, end};
+  RequestIdText text;
+  const auto write_group = [&text](std::size_t at, std::uint64_t group) {
+    auto rest = static_cast<std::uint32_t>(group);
+    for (std::size_t i = at + 6; i > at; --i, rest /= 36) text.digits_[i - 1] = kDigits[rest % 36];
+  };
+  text.digits_[0] = kDigits[high / k36To6];
+  write_group(1, high % k36To6);
+  write_group(7, low / k36To6);
+  write_group(13, low % k36To6);
+  text.begin_ = 0;
+  while (text.digits_[text.begin_] == '0' && text.begin_ + 1 < text.digits_.size()) ++text.begin_;
+  return text;
 }
 
 std::string make_random_text(std::size_t size) {

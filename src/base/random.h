@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace earshot {
 
@@ -22,8 +23,22 @@ struct RequestId {
 
 RequestId make_request_id();
 
-// Lowercase base 36 without padding: mostly 19 characters. Zero is "0".
-std::string format_request_id(const RequestId& id);
+// The text of a request id: lowercase base 36 without padding, mostly 19 characters. In place,
+// because every answer carries one and a std::string would need memory for it.
+class RequestIdText {
+ public:
+  RequestIdText() = default;  // empty
+  std::string_view view() const { return {digits_.data() + begin_, digits_.size() - begin_}; }
+  operator std::string_view() const { return view(); }
+
+ private:
+  friend RequestIdText format_request_id(const RequestId& id);
+  std::array<char, 19> digits_{};  // 36^19 > 2^96
+  std::size_t begin_ = digits_.size();
+};
+
+// Zero is "0".
+RequestIdText format_request_id(const RequestId& id);
 
 // `size` random characters out of A-Z, a-z, 0-9 (about 5.95 bits each), for access keys and
 // secrets.

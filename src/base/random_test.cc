@@ -27,7 +27,7 @@ TEST(FormatRequestId, IsBase36WithoutPadding) {
       {id_of({0, 0, 0, 0, 0x41, 0xC2, 0x1C, 0xB8, 0xE1, 0, 0, 1}), "1000000000001"},
       {id_of({255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}), "7oiylpimjg5u2ca1ypr"},
   };
-  for (const auto& c : cases) EXPECT_EQ(format_request_id(c.id), c.text);
+  for (const auto& c : cases) EXPECT_EQ(format_request_id(c.id).view(), c.text);
 }
 
 TEST(FormatRequestId, AgreesWithLongDivision) {
@@ -44,7 +44,7 @@ TEST(FormatRequestId, AgreesWithLongDivision) {
       }
       expected.insert(expected.begin(), "0123456789abcdefghijklmnopqrstuvwxyz"[carry]);
     }
-    EXPECT_EQ(format_request_id(id), expected);
+    EXPECT_EQ(format_request_id(id).view(), expected);
   }
 }
 
@@ -55,7 +55,8 @@ TEST(MakeRequestId, IsDifferentEachTimeAndOnEachThread) {
   std::vector<std::thread> threads;
   for (auto& ids : made) {
     threads.emplace_back([&ids] {
-      for (std::size_t i = 0; i < kEach; ++i) ids.push_back(format_request_id(make_request_id()));
+      for (std::size_t i = 0; i < kEach; ++i)
+        ids.emplace_back(format_request_id(make_request_id()));
     });
   }
   for (auto& thread : threads) thread.join();

@@ -79,6 +79,21 @@ void append_escape(std::string& out, unsigned char c) {
   }
 }
 
+// The eight characters with the ASCII letters among them in lowercase.
+std::uint64_t lowercase_eight(const char* text) {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  std::uint64_t word;
+  std::memcpy(&word, text, 8);
+  // The high bit of each byte says whether what is below it is at least 'A', and whether above 'Z'.
+  const std::uint64_t low_bits = word & ones * 0x7F;
+  const std::uint64_t from_a = low_bits + ones * (0x80 - 'A');
+  const std::uint64_t above_z = low_bits + ones * (0x7F - 'Z');
+  const std::uint64_t is_upper = (from_a ^ above_z) & ~word & ones * 0x80;
+  return word | is_upper >> 2;
+}
+
+char lowercase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
 }  // namespace
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
@@ -108,22 +123,26 @@ std::optional<std::string> decode_base64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  std::string bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  std::uint32_t bits = 0;
-  int bit_count = 0;
-  for (const char c : text.substr(0, text.size() - padding)) {
-    const int value = kBase64Values[static_cast<unsigned char>(c)];
-    if (value < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    bit_count += 6;
-    if (bit_count >= 8) {
-      bit_count -= 8;
-      bytes += static_cast<char>(bits >> bit_count & 0xFF);
-    }
+  std::string bytes(text.size() / 4 * 3, '\0');
+  const auto value_of = [](char c) -> int { return kBase64Values[static_cast<unsigned char>(c)]; };
+  char* out = bytes.data();
+  for (std::size_t at = 0; at < text.size(); at += 4) {
+    // The places of the padding count as zeros and are cut off below.
+    const std::size_t given = at + 4 == text.size() ? 4 - padding : 4;
+    // A character that is none of the alphabet makes the sum negative.
+    const int group = value_of(text[at]) << 18 | value_of(text[at + 1]) << 12 |
+                      (given > 2 ? value_of(text[at + 2]) << 6 : 0) |
+                      (given > 3 ? value_of(text[at + 3]) : 0);
+    if (group < 0) return std::nullopt;
+    *out++ = static_cast<char>(group >> 16);
+    *out++ = static_cast<char>(group >> 8);
+    *out++ = static_cast<char>(group);
   }
   // One text for each sequence of bytes: bits that nobody reads must be zero.
-  if ((bits & ((1U << bit_count) - 1)) != 0) return std::nullopt;
+  for (; padding > 0; --padding) {
+    if (bytes.back() != '\0') return std::nullopt;
+    bytes.pop_back();
+  }
   return bytes;
 }
 
@@ -159,6 +178,23 @@ bool is_valid_utf8(std::string_view text) {
     if (size == 0) return false;
     at += size;
     left -= size;
+  }
+  return true;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  if (a.size() >= 8) {
+    const auto differ = [&](std::size_t at) {
+      return lowercase_eight(a.data() + at) != lowercase_eight(b.data() + at);
+    };
+    for (std::size_t at = 0; at + 8 < a.size(); at += 8) {
+      if (differ(at)) return false;
+    }
+    return !differ(a.size() - 8);
+  }
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (lowercase(a[i]) != lowercase(b[i])) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-// Small texts: hex, base64, JSON strings, UTF-8.
+// Small texts: hex, base64, JSON strings, UTF-8, names of HTTP.
 #pragma once
 
 #include <cstdint>
@@ -23,5 +23,8 @@ std::optional<std::string> decode_base64(std::string_view text);
 void append_json_string(std::string& out, std::string_view text);
 
 bool is_valid_utf8(std::string_view text);
+
+// Compares texts, ASCII letters without case, whatever the locale.
+bool equals_ignoring_case(std::string_view a, std::string_view b);
 
 }  // namespace earshot

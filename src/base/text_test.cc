@@ -133,5 +133,25 @@ TEST(IsValidUtf8, TakesWellFormedTextOnly) {
   }
 }
 
+TEST(EqualsIgnoringCase, FoldsLettersOfAsciiAndNothingElse) {
+  // Every pair of bytes at every place of texts on both sides of the eight that are compared at
+  // once.
+  for (const std::size_t size : {1, 7, 8, 9, 16, 17}) {
+    for (const std::size_t place : {std::size_t{0}, size / 2, size - 1}) {
+      for (int a = 0; a < 256; ++a) {
+        for (int b = 0; b < 256; ++b) {
+          std::string first(size, 'x'), second(size, 'X');
+          first[place] = static_cast<char>(a);
+          second[place] = static_cast<char>(b);
+          const auto fold = [](int c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
+          ASSERT_EQ(equals_ignoring_case(first, second), fold(a) == fold(b)) << a << " " << b;
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(equals_ignoring_case("", ""));
+  EXPECT_FALSE(equals_ignoring_case("content-lengt", "content-length"));
+}
+
 }  // namespace
 }  // namespace earshot

@@ -431,9 +431,10 @@ void Connection::finish_answer(bool is_more_input) {
   end_request(close);
 }
 
-// While stopping, those that have come are still answered.
+// While stopping, and once the client has stopped sending, those that have come are still answered.
 bool Connection::is_last_request(bool is_more_input) const {
-  return worker_->is_stopping() && !is_more_input && !socket_.has_input();
+  return (worker_->is_stopping() || socket_.has_peer_ended()) && !is_more_input &&
+         !socket_.has_input();
 }
 
 void Connection::end_request(bool close) {

@@ -126,7 +126,7 @@ class Connection final : public EventSource,
   std::uint64_t body_left_ = 0;   // of a body with a length
   std::uint64_t body_bytes_ = 0;  // read of the body so far
   SteadyTime began_;              // when its first byte came; zero: not yet
-  std::unique_ptr<Body> body_;
+  std::shared_ptr<Body> body_;
   std::optional<Response> answer_;  // given, and held back until the body has been read
   std::unique_ptr<StreamState> stream_;
   std::uint32_t stream_serial_ = 0;

@@ -103,7 +103,7 @@ TEST(Deadlines, LetNoAnswerComeAfterTheRefusal) {
     std::shared_ptr<Reply> reply;
   };
   std::promise<std::shared_ptr<Reply>> promise;
-  application.on("/x", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/x", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     auto kept = std::make_shared<Reply>(std::move(reply));
     promise.set_value(kept);
     return std::make_unique<Kept>(kept);
@@ -119,7 +119,7 @@ TEST(Deadlines, LetNoAnswerComeAfterTheRefusal) {
 
 TEST(Deadlines, CutClientsThatDoNotRead) {
   TestApplication application;
-  application.on("/large", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/large", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     reply.send(text(200, std::string(16 << 20, 'x')));
     return nullptr;
   });
@@ -133,7 +133,7 @@ TEST(Deadlines, CutClientsThatDoNotRead) {
 
 TEST(Deadlines, SpareClientsThatReadSlowlyButSteadily) {
   TestApplication application;
-  application.on("/large", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/large", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     reply.send(text(200, std::string(8 << 20, 'x')));
     return nullptr;
   });
@@ -159,7 +159,7 @@ TEST(Deadlines, SpareClientsThatReadSlowlyButSteadily) {
 TEST(Deadlines, LetTheApplicationTakeItsTime) {
   TestApplication application;
   Answerers answerers;
-  application.on("/x", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/x", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     answerers.run([kept = std::make_shared<Reply>(std::move(reply))] {
       std::this_thread::sleep_for(600ms);
       kept->send(text(200, "late"));
@@ -279,7 +279,7 @@ TEST(Stop, EndsIdleConnectionsAtOnce) {
 TEST(Stop, AnswersWhatWasBegunAndCloses) {
   TestApplication application;
   std::promise<Reply> promise;
-  application.on("/wait", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/wait", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     promise.set_value(std::move(reply));
     return nullptr;
   });
@@ -313,7 +313,7 @@ TEST(Stop, AnswersWhatWasBegunAndCloses) {
 TEST(Stop, CutsWhatIsNotDoneInTime) {
   TestApplication application;
   std::vector<Reply> kept;
-  application.on("/wait", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/wait", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     kept.push_back(std::move(reply));
     return nullptr;
   });

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/text.h"
+
 namespace earshot::http {
 namespace {
 
@@ -41,10 +43,8 @@ bool all(std::string_view text, CharClass wanted) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 unsigned hex_value(char c) {
-  return static_cast<unsigned>(is_digit(c) ? c - '0' : to_lower(c) - 'a' + 10);
+  return static_cast<unsigned>(is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
 std::string_view trim(std::string_view text) {
@@ -347,14 +347,6 @@ bool is_host(std::string_view value) {
     i += 2;
   }
   return colon == value.size() || is_port(value.substr(colon + 1));
-}
-
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (to_lower(a[i]) != to_lower(b[i])) return false;
-  }
-  return true;
 }
 
 std::size_t find_control(std::string_view text, std::size_t from) {

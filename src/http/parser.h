@@ -105,9 +105,6 @@ class ChunkedDecoder {
 // Whether `value` is a well-formed Host: a name or an address, with or without a port.
 bool is_host(std::string_view value);
 
-// Compares ASCII texts without case.
-bool equals_ignoring_case(std::string_view a, std::string_view b);
-
 // The first control character (below 0x20 or 0x7f) at or after `from`, or text.size().
 std::size_t find_control(std::string_view text, std::size_t from);
 

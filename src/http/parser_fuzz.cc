@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "http/parser.h"
 
 namespace earshot::http {

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "base/ids.h"
-#include "http/parser.h"
 
 namespace earshot::http {
 namespace {
@@ -81,18 +80,6 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-// A control character would let a value begin a line of its own; it becomes a space.
-void append_value(std::string& out, std::string_view value) {
-  std::size_t from = 0;
-  for (;;) {
-    const auto control = find_control(value, from);
-    out.append(value.substr(from, control - from));
-    if (control == value.size()) return;
-    out += ' ';
-    from = control + 1;
-  }
-}
-
 void append_head(std::string& out, const Response& response, Persistence persistence) {
   if (response.status == 200) {
     out += "HTTP/1.1 200 OK\r\n";
@@ -103,12 +90,7 @@ void append_head(std::string& out, const Response& response, Persistence persist
     out += reason_phrase(response.status);
     out += "\r\n";
   }
-  for (const auto& [name, value] : response.fields) {
-    append_value(out, name);
-    out += ": ";
-    append_value(out, value);
-    out += "\r\n";
-  }
+  out += response.fields.text();
   if (persistence == Persistence::close) out += "connection: close\r\n";
   if (persistence == Persistence::keep_alive) out += "connection: keep-alive\r\n";
 }
@@ -122,9 +104,10 @@ void append_answer(std::string& out, const Response& response, Persistence persi
   if (can_have_body) {
     out += "content-length: ";
     append_number(out, response.body.size());
+    out += "\r\n\r\n";
+  } else {
     out += "\r\n";
   }
-  out += "\r\n";
   if (can_have_body && with_body) out += response.body;
 }
 

@@ -27,7 +27,7 @@ const std::string kChunkedHead =
     "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 // Answers 401 from the head alone.
-std::unique_ptr<Body> deny(const RequestHead&, Reply reply) {
+std::shared_ptr<Body> deny(const RequestHead&, Reply reply) {
   reply.send(text(401, "denied"));
   return nullptr;
 }
@@ -50,7 +50,7 @@ TEST(Server, AnswersAndKeepsTheConnection) {
 
 TEST(Server, HandsOverTheHeadAsSent) {
   TestApplication application;
-  application.on("/h", [](const RequestHead& head, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/h", [](const RequestHead& head, Reply reply) -> std::shared_ptr<Body> {
     std::string seen = std::string(head.target) + "|" + std::string(head.find("x-A")) + "|" +
                        std::to_string(head.count("b")) + "|" + std::string(head.remote_address) +
                        "|" + (head.is_admin ? "admin" : "client") + "|" +
@@ -178,6 +178,34 @@ TEST(Server, RefusesARequestThatTheClientStopsSending) {
   EXPECT_TRUE(client.is_ended());
 }
 
+TEST(Server, SaysThatItsAnswerIsTheLastToWhoeverHasStoppedSending) {
+  TestApplication application;
+  std::promise<void> blocked, released;
+  application.on("/block", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+    blocked.set_value();
+    released.get_future().wait();
+    reply.send(text(200, "released"));
+    return nullptr;
+  });
+  Running running(application);
+  Client blocker(running.address()), client(running.address());
+  ASSERT_TRUE(running.has_connections(2));
+  // While the one thread waits, both requests and the end arrive.
+  ASSERT_TRUE(blocker.send(get("/block")));
+  blocked.get_future().wait();
+  ASSERT_TRUE(client.send(get("/first") + get("/last")));
+  client.end_sending();
+  released.set_value();
+  EXPECT_FALSE(blocker.receive_answer()->closes());
+  const auto first = client.receive_answer();
+  EXPECT_EQ(first->body, "GET /first ");
+  EXPECT_FALSE(first->closes());
+  const auto last = client.receive_answer();
+  EXPECT_EQ(last->body, "GET /last ");
+  EXPECT_TRUE(last->closes());
+  EXPECT_TRUE(client.is_ended());
+}
+
 TEST(Server, AnswersPipelinedRequestsInOrder) {
   TestApplication application;
   Running running(application);
@@ -204,7 +232,7 @@ TEST(Server, BeginsARequestOnlyAfterTheAnswerToTheOneBefore) {
   TestApplication application;
   Answerers answerers;
   std::atomic<int> open = 0, open_max = 0;
-  application.on("/later", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/later", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     open_max = std::max<int>(open_max, ++open);
     auto kept = std::make_shared<Reply>(std::move(reply));
     answerers.run([&open, kept] {
@@ -230,7 +258,7 @@ TEST(Server, TakesAnswersFromManyThreadsForManyConnections) {
   TestApplication application;
   std::mutex mutex;
   std::vector<Reply> waiting;
-  application.on("/batch", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/batch", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     const std::lock_guard lock(mutex);
     waiting.push_back(std::move(reply));
     return nullptr;
@@ -277,7 +305,7 @@ TEST(Server, SurvivesRepliesAfterTheClientHasLeft) {
   TestApplication application;
   std::mutex mutex;
   std::vector<Reply> kept;
-  const auto keep = [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  const auto keep = [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     const std::lock_guard lock(mutex);
     kept.push_back(std::move(reply));
     return nullptr;
@@ -323,7 +351,7 @@ TEST(Server, AnswersFiveHundredForWhatTheApplicationThrowsOrDrops) {
     Reply reply;
     int when;
   };
-  application.on("/begin", [](const RequestHead&, Reply) -> std::unique_ptr<Body> {
+  application.on("/begin", [](const RequestHead&, Reply) -> std::shared_ptr<Body> {
     throw std::runtime_error("begin");
   });
   application.on("/piece", [](const RequestHead&, Reply reply) {
@@ -335,7 +363,7 @@ TEST(Server, AnswersFiveHundredForWhatTheApplicationThrowsOrDrops) {
   application.on("/drop", [](const RequestHead&, Reply reply) {
     return std::make_unique<Throwing>(std::move(reply), 0);
   });
-  application.on("/drop-elsewhere", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/drop-elsewhere", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     std::thread([kept = std::make_shared<Reply>(std::move(reply))] {}).join();
     return nullptr;
   });
@@ -357,7 +385,7 @@ TEST(Server, AnswersFiveHundredForWhatTheApplicationThrowsOrDrops) {
 
 TEST(Server, KeepsAndClosesAsTheClientAsks) {
   TestApplication application;
-  application.on("/close", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/close", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     Response response = text(200, "bye");
     response.close = true;
     reply.send(std::move(response));
@@ -405,9 +433,9 @@ TEST(Server, SendsNoBodyInAnswerToHead) {
 
 TEST(Server, LetsNoFieldBeginAnotherLine) {
   TestApplication application;
-  application.on("/split", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/split", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     Response response = text(200, "");
-    response.fields.emplace_back("x-a", "b\r\nx-c: d");
+    response.fields.add("x-a", "b\r\nx-c: d");
     reply.send(std::move(response));
     return nullptr;
   });
@@ -437,7 +465,7 @@ TEST(Server, TakesBodiesOfEveryFraming) {
 TEST(Server, ContinuesOnlyWhereTheBodyIsWanted) {
   TestApplication application;
   application.on("/deny", deny);
-  application.on("/early", [](const RequestHead& head, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/early", [](const RequestHead& head, Reply reply) -> std::shared_ptr<Body> {
     reply.send(text(403, "early"));
     return TestApplication::echo(head, Reply());
   });
@@ -564,7 +592,7 @@ TEST(Server, DeliversTheAnswerThoughTheClientIsStillSending) {
 TEST(Server, WaitsForClientsThatReadSlowly) {
   TestApplication application;
   const std::string large(4 << 20, 'y');
-  application.on("/large", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/large", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     reply.send(text(200, large));
     return nullptr;
   });

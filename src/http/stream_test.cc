@@ -33,7 +33,7 @@ struct Source : std::enable_shared_from_this<Source> {
 
 TEST(Streams, SendPiecesAndEnd) {
   TestApplication application;
-  application.on("/stream", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     auto source = std::make_shared<Source>();
     source->piece = "0123456789abcdef";
     source->count = 3;
@@ -71,7 +71,7 @@ TEST(Streams, SendPiecesAndEnd) {
 TEST(Streams, AreWrittenFromOtherThreads) {
   TestApplication application;
   Answerers answerers;
-  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     answerers.run([kept = std::make_shared<Reply>(std::move(reply))] {
       auto stream = kept->stream(text(200, ""), [] { ADD_FAILURE() << "nobody left"; });
       for (int i = 0; i < 1000; ++i) stream->write(std::to_string(i) + " ", nullptr);
@@ -93,7 +93,7 @@ TEST(Streams, WaitForSlowReaders) {
   const auto source = std::make_shared<Source>();
   source->piece = std::string(256 << 10, 's');
   source->count = 64;
-  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     source->stream = reply.stream(text(200, ""), [] { ADD_FAILURE() << "nobody left"; });
     source->write_next();
     return nullptr;
@@ -115,7 +115,7 @@ TEST(Streams, TellWhenTheClientLeaves) {
       TestApplication application;
       std::atomic<int> left = 0;
       std::shared_ptr<Stream> stream;
-      application.on("/stream", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+      application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
         stream = reply.stream(text(200, ""), [&] { ++left; });
         stream->write("first", nullptr);
         return nullptr;
@@ -148,7 +148,7 @@ TEST(Streams, TellWhenTheClientLeaves) {
 
 TEST(Streams, AreCutWhenDroppedBeforeTheirEnd) {
   TestApplication application;
-  application.on("/stream", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     reply.stream(text(200, ""), [] { ADD_FAILURE() << "the client did not leave"; })
         ->write("half", nullptr);
     return nullptr;
@@ -161,7 +161,7 @@ TEST(Streams, AreCutWhenDroppedBeforeTheirEnd) {
 
 TEST(Streams, BeginWhileTheBodyIsStillComing) {
   TestApplication application;
-  application.on("/stream", [](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     auto stream = reply.stream(text(200, ""), nullptr);
     stream->write("all", nullptr);
     stream->end();
@@ -181,11 +181,11 @@ TEST(Streams, EndWithTheServer) {
   std::atomic<int> left = 0;
   std::shared_ptr<Stream> stream;
   std::optional<Reply> late;
-  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     stream = reply.stream(text(200, ""), [&] { ++left; });
     return nullptr;
   });
-  application.on("/late", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/late", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     late.emplace(std::move(reply));
     return nullptr;
   });
@@ -210,7 +210,7 @@ TEST(Streams, EndWithTheServer) {
 TEST(Streams, SurviveCallbacksThatThrow) {
   TestApplication application;
   std::shared_ptr<Stream> stream;
-  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     stream = reply.stream(text(200, ""), [] { throw std::runtime_error("left"); });
     stream->write("x", [] { throw std::runtime_error("drained"); });
     return nullptr;

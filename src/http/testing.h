@@ -195,7 +195,7 @@ class Client {
 inline Response text(int status, std::string body) {
   Response response;
   response.status = status;
-  response.fields.emplace_back("content-type", "text/plain");
+  response.fields.add("content-type", "text/plain");
   response.body = std::move(body);
   return response;
 }
@@ -234,13 +234,13 @@ class CollectingBody final : public Body {
 // Echoes "METHOD path body" unless the test has set a handler for the path.
 class TestApplication : public Application {
  public:
-  using Handler = std::function<std::unique_ptr<Body>(const RequestHead&, Reply)>;
+  using Handler = std::function<std::shared_ptr<Body>(const RequestHead&, Reply)>;
 
   ~TestApplication() override = default;
 
   void on(const std::string& path, Handler handler) { handlers_[path] = std::move(handler); }
 
-  std::unique_ptr<Body> begin(const RequestHead& head, Reply reply) override {
+  std::shared_ptr<Body> begin(const RequestHead& head, Reply reply) override {
     const auto found = handlers_.find(std::string(head.path));
     auto body = (found == handlers_.end() ? Handler(&echo) : found->second)(head, std::move(reply));
     ++begun;  // last, so that who has seen it sees what the handler did
@@ -253,9 +253,9 @@ class TestApplication : public Application {
     return text(status, "refused");
   }
 
-  static std::unique_ptr<Body> echo(const RequestHead& head, Reply reply) {
+  static std::shared_ptr<Body> echo(const RequestHead& head, Reply reply) {
     const std::string start = std::string(head.method) + " " + std::string(head.path) + " ";
-    return std::make_unique<CollectingBody>(
+    return std::make_shared<CollectingBody>(
         std::move(reply),
         [start](std::string body, Reply late) { late.send(text(200, start + body)); });
   }

@@ -206,7 +206,7 @@ TEST(Tls, AnswersLateAndFromOtherThreads) {
   const Certificates certificates;
   TestApplication application;
   Answerers answerers;
-  application.on("/later", [&](const RequestHead&, Reply reply) -> std::unique_ptr<Body> {
+  application.on("/later", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
     answerers.run([kept = std::make_shared<Reply>(std::move(reply))] {
       std::this_thread::sleep_for(2ms);
       kept->send(text(200, "late"));

@@ -52,6 +52,18 @@ TEST(DistinctCalls, KeepsTheFirstMention) {
   EXPECT_EQ(distinct({4, 2, 4, 9, 2, 4}), "4,2,9,");
 }
 
+TEST(DistinctCalls, FindsRepeatsAmongManyAndAmongThoseChosenToCollide) {
+  for (const int shift : {0, 20, 48}) {  // of 48, all hash to one place
+    std::vector<CallId> calls;
+    for (std::uint64_t id = 1; id <= 5000; ++id) calls.push_back(CallId{id << shift});
+    EXPECT_EQ(distinct_calls(calls), calls) << shift;
+    auto repeated = calls;
+    repeated.push_back(calls[4321]);
+    repeated.push_back(calls[17]);
+    EXPECT_EQ(distinct_calls(std::move(repeated)), calls) << shift;
+  }
+}
+
 class AccessOperations : public testing::Test {
  protected:
   AccessOperations() {

@@ -1,0 +1,111 @@
+#include "api/quick_scan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace earshot::api {
+namespace {
+
+// Walks over a text, from token to token; white space before each is passed over.
+class Cursor {
+ public:
+  Cursor(std::string_view text, std::size_t ids_max)
+      : at_(text.data()), end_(text.data() + text.size()), ids_left_(ids_max) {}
+
+  bool take(char token) {
+    skip_space();
+    if (at_ == end_ || *at_ != token) return false;
+    ++at_;
+    return true;
+  }
+
+  // A member's name with its quotes, and the colon behind it.
+  bool take_name(std::string_view quoted) {
+    skip_space();
+    if (!std::string_view(at_, end_).starts_with(quoted)) return false;
+    at_ += quoted.size();
+    return take(':');
+  }
+
+  template <class IdType>
+  bool take_id(IdType& id) {
+    if (ids_left_ == 0 || !take('"')) return false;
+    const std::size_t room = std::min<std::size_t>(end_ - at_, kIdDigitsMax + 1);
+    const void* const quote = std::memchr(at_, '"', room);
+    if (quote == nullptr) return false;
+    const auto size = static_cast<std::size_t>(static_cast<const char*>(quote) - at_);
+    const auto number = parse_id_number({at_, size});
+    if (!number) return false;
+    at_ += size + 1;
+    --ids_left_;
+    id = IdType{*number};
+    return true;
+  }
+
+  bool take_end() {
+    skip_space();
+    return at_ == end_;
+  }
+
+ private:
+  void skip_space() {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == '\n')) ++at_;
+  }
+
+  const char* at_;
+  const char* const end_;
+  std::size_t ids_left_;
+};
+
+bool take_item(Cursor& cursor, core::CallUsers& item, std::vector<UserId>& users) {
+  if (!cursor.take('{') || !cursor.take_name(R"("callId")") || !cursor.take_id(item.call)) {
+    return false;
+  }
+  if (!cursor.take(',') || !cursor.take_name(R"("userIds")") || !cursor.take('[')) return false;
+  users.clear();
+  if (!cursor.take(']')) {
+    do {
+      UserId user;
+      if (!cursor.take_id(user)) return false;
+      users.push_back(user);
+    } while (cursor.take(','));
+    if (!cursor.take(']')) return false;
+  }
+  item.users.assign(users.begin(), users.end());
+  return cursor.take('}');
+}
+
+}  // namespace
+
+bool scan_filter(std::string_view text, std::size_t ids_max, std::vector<CallId>& ids) {
+  Cursor cursor(text, ids_max);
+  if (!cursor.take('{') || !cursor.take_name(R"("filter")")) return false;
+  if (!cursor.take('{') || !cursor.take_name(R"("callIds")") || !cursor.take('[')) return false;
+  do {
+    CallId id;
+    if (!cursor.take_id(id)) return false;
+    ids.push_back(id);
+  } while (cursor.take(','));
+  return cursor.take(']') && cursor.take('}') && cursor.take('}') && cursor.take_end();
+}
+
+bool scan_call_access_list(std::string_view text, std::size_t ids_max,
+                           std::vector<core::CallUsers>& items) {
+  Cursor cursor(text, ids_max);
+  if (!cursor.take('{') || !cursor.take_name(R"("callAccessList")") || !cursor.take('[')) {
+    return false;
+  }
+  std::vector<UserId> users;  // of one item; each item's own are exactly as large as they must be
+  if (!cursor.take(']')) {
+    do {
+      core::CallUsers item;
+      if (!take_item(cursor, item, users)) return false;
+      items.push_back(std::move(item));
+    } while (cursor.take(','));
+    if (!cursor.take(']')) return false;
+  }
+  return cursor.take('}') && cursor.take_end();
+}
+
+}  // namespace earshot::api
