@@ -195,17 +195,18 @@ def start(ground):
         store = ground.copy_of("store")
         clean, side = time_to_first_answer(ground, store)
         run_mix(ground, side, Mix(gives=1.0), ground.options.seconds)
-        kill_under_gives(ground, side)
+        kill_under_gives(ground, side, ground.data)
         killed, side = time_to_first_answer(ground, store)
         ground.stop(side.process)
         rounds.append({"figures": {"clean": clean * 1000, "killed": killed * 1000}})
     return rounds
 
 
-def kill_under_gives(ground, side):
+def kill_under_gives(ground, side, data):
     """Kills it while 64 gives are in flight."""
     command = [ground.program["bench_load"], "--port", side.port, "--seconds", 30, "--gives", 1,
-               "--calls", ground.data.calls_count, "--first-give", ground.given]
+               "--companies", data.companies, "--calls", data.calls_count,
+               "--first-give", ground.given]
     load_process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
     time.sleep(ground.options.seconds)

@@ -80,7 +80,7 @@ def run_closed(ground, loop, side, seconds, answer_bytes):
         ground.given += sent * loop.things
         if side.answers_truly:
             answered = (sent - loop.in_flight * loop.depth) * loop.things
-            check_gives(ground, side, first, answered)
+            check_gives(side, ground.data, first, answered)
     return Measurement(
         per_second=result["answered"] / result["microseconds"] * 1e6,
         cpu_us=cpu / result["answered"] * 1e6,
@@ -128,12 +128,12 @@ def check_answers(loop, side, result, answer_bytes):
         raise Failure(f"{where}: answers of {mean:.1f} bytes, not of {answer_bytes}")
 
 
-def check_gives(ground, side, first, answered):
+def check_gives(side, data, first, answered):
     """Reads some of the gives that were answered."""
     numbers = range(first, first + max(0, answered))
-    source = random.Random(ground.loads)
+    source = random.Random(first)
     for number in source.sample(numbers, min(CHECKED_GIVES, len(numbers))):
-        call, user = ground.data.pair(number)
+        call, user = data.pair(number)
         if user not in wire.read_calls(side, [call])[1][call]:
             raise Failure(f"the give of {user} to {call} was answered, but is not there")
 
@@ -195,7 +195,7 @@ def run_mix(ground, side, mix, seconds, warm_up=0.5, beside=(), data=None, echo_
     result = result_in(output, "bench_load")
     ground.given += result["gives"]
     if side.answers_truly and data.companies == 1:
-        check_gives(ground, side, first, result["gives"])
+        check_gives(side, data, first, result["gives"])
     return Open(per_second=result["counted"] / result["seconds"],
                 cpu_us=own / result["answered"] * 1e6, server_share=cpu / passed,
                 reads=result["reads"], writes=result["writes"], lag=result["lag"],

@@ -1,5 +1,6 @@
 """Programs on cores, and the time they take of them. Linux only."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -134,12 +135,29 @@ class Cost:
     peak_bytes: int  # of memory, pages of files included
 
 
-def run_measured(command, core, what, source=None):
+@contextlib.contextmanager
+def piped(command, core):
+    """The output of a program on a core, to be read as it comes. It ends well, or with a Failure."""
+    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE,
+                               preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    try:
+        yield process.stdout
+        process.stdout.close()
+        if process.wait() != 0:
+            raise Failure(f"{command[0]}: exit code {process.returncode}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run_measured(command, core, what, source=None, environment=None):
     """Runs it on a core to its end, its input from a file or pipe, and says what it took."""
     begin = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], stdin=source or subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                               preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                               env={**os.environ, **(environment or {})})
     try:
         printed = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)

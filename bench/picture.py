@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+import statistics
 
 PANEL_WIDTH, PANEL_HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 44, 46
@@ -65,7 +66,7 @@ def y_ticks(values, log):
         first = math.floor(math.log10(min(values)))
         last = math.ceil(math.log10(max(values)))
         return [10.0**power for power in range(first, max(last, first + 1) + 1)]
-    most = max(values)
+    most = max(values) or 1
     step = 10 ** math.floor(math.log10(most))
     step = next(s for s in (step / 5, step / 2, step, 2 * step) if most / s <= 6)
     return [step * i for i in range(math.ceil(most / step) + 1)]
@@ -134,3 +135,32 @@ def latency(curve):
     ticks = [(share, f"{share:.0%}") for share, _, _ in curve]
     return chart([Panel("Latency of reads with 5 % gives, ms", "load, of saturation", series, ticks,
                         y_log=True)])
+
+
+def growth(sizes, families):
+    """Of a read, of the bytes on disk and of loads, over the number of grants."""
+    ticks = [(size.grants, power_text(size.grants)) for size in sizes]
+
+    def panel(title, *series):
+        return Panel(title, "grants", [Series(name, [(size.grants, value(size)) for size in sizes],
+                                              color) for color, (name, value) in enumerate(series)],
+                     ticks, x_log=True)
+
+    def family(name):
+        return name, lambda size: size.bytes_on_disk[name] / size.grants
+
+    return chart([
+        panel("CPU of a read of one call, µs",
+              ("the same hot calls", lambda size: statistics.median(size.hot_us)),
+              ("uniform, cache off", lambda size: statistics.median(size.uniform_us))),
+        panel("Bytes a grant on disk", *map(family, families)),
+        panel("Records a second loaded, thousands",
+              ("into an empty store", lambda size: size.loaded_per_second / 1000)),
+        panel("First answer after kill -9, ms",
+              ("under gives", lambda size: size.killed_seconds * 1000)),
+    ])
+
+
+def power_text(number):
+    power = round(math.log10(number))
+    return "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))

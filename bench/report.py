@@ -90,7 +90,11 @@ def measurements(rounds):
 
 def noise(results):
     """How much others used of the servers' core meanwhile."""
-    foreign = [side.foreign for rounds in results.values() for side in measurements(rounds)]
+    return noise_text([side.foreign for rounds in results.values()
+                       for side in measurements(rounds)])
+
+
+def noise_text(foreign):
     if not foreign:
         return ""
     usual = statistics.median(foreign)

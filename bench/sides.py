@@ -58,14 +58,17 @@ class Ground:
 
     # --- Data
 
-    def prepare(self):
+    def make_work(self):
         for program in (self.earshot, *self.program.values()):
             if not program.exists():
                 raise Failure(f"{program} is missing; ./dev bench builds it")
         if not shutil.which("wrk"):
             raise Failure("wrk is missing; it is Debian's package of that name")
-        self.kept.mkdir(parents=True, exist_ok=True)
         self.work.mkdir(parents=True)
+
+    def prepare(self):
+        self.make_work()
+        self.kept.mkdir(parents=True, exist_ok=True)
         write_lines(self.work / "calls", self.data.calls)
         write_lines(self.work / "users", self.data.listeners)
         for method in ("POST", "PUT"):
@@ -92,13 +95,13 @@ class Ground:
         with open(path, "wb") as file:
             machine.run_into(command, file, "making records")
 
-    def keep(self, path, makers, make):
+    def keep(self, path, makers, make, size=None):
         """Makes what is not there yet, or was made by other programs than are there now."""
         mark = path.with_name(path.name + ".made-by")
         digest = hashlib.sha256(b"".join(maker.read_bytes() for maker in makers)).hexdigest()
         if path.exists() and mark.exists() and mark.read_text() == digest:
             return
-        say(f"making {path.relative_to(ROOT)}, {self.data.grants:,} grants")
+        say(f"making {path.relative_to(ROOT)}, {size or f'{self.data.grants:,} grants'}")
         mark.unlink(missing_ok=True)
         if path.is_dir():
             shutil.rmtree(path)
