@@ -139,18 +139,18 @@ class ModelStore final : public store::Store {
     }
   }
 
-  core::EntryPtr entry_of(CompanyId company, CallId call) const {
-    auto entry = std::make_shared<core::CallEntry>();
+  core::PackedEntryPtr entry_of(CompanyId company, CallId call) const {
+    core::CallEntry entry;
     for (const core::Record& record : model_.dump()) {
       if (record.company != company) continue;
       if (const auto* named = std::get_if<core::Call>(&record.thing); named && named->id == call) {
-        entry->call = core::facts_of(*named);
+        entry.call = core::facts_of(*named);
       } else if (const auto* grant = std::get_if<core::GrantLine>(&record.thing);
                  grant && grant->call == call) {
-        entry->put_grant(grant->user, grant->grant, {revision_, 0});
+        entry.put_grant(grant->user, grant->grant, {revision_, 0});
       }
     }
-    return entry;
+    return core::PackedEntry::pack(entry);
   }
 
   Model model_;

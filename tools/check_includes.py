@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "boost/asio": set(),
     "boost/beast": set(),
     "boost/json": {"records", "api"},
+    "boost/smart_ptr": {"core"},
     "boost/unordered": {"store"},
     "openssl/": {"base", "http"},
     "rocksdb/": {"store"},

@@ -9,7 +9,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
-#include "core/entry.h"
+#include "core/packed_entry.h"
 
 namespace earshot::api {
 
@@ -29,7 +29,7 @@ class AccessListEncoder {
  public:
   // REQUIRES: an entry for each call.
   AccessListEncoder(std::string request_id, std::vector<CallId> calls,
-                    std::vector<core::EntryPtr> entries, Time now);
+                    std::vector<core::PackedEntryPtr> entries, Time now);
 
   // No answer is longer than this.
   std::size_t bytes_max() const { return bytes_max_; }
@@ -39,11 +39,14 @@ class AccessListEncoder {
   bool append(std::string& out, std::size_t size);
 
  private:
+  char* write_call(char* at, const char* enough);
+
   std::string request_id_;
   std::vector<CallId> calls_;
-  std::vector<core::EntryPtr> entries_;
+  std::vector<core::PackedEntryPtr> entries_;
   Time now_;
   std::size_t bytes_max_ = 0;
+  std::size_t bytes_left_ = 0;  // no more is to come
   bool began_ = false;
   std::size_t call_ = 0;  // the call to write next
   bool call_began_ = false;

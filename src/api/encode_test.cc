@@ -15,14 +15,15 @@ namespace {
 constexpr Time kNow{1'780'000'000'000'000};
 constexpr std::uint64_t kGreatest = 9'223'372'036'854'775'807;
 
-core::EntryPtr entry_of(const std::vector<std::pair<std::uint64_t, std::optional<Time>>>& grants) {
-  auto entry = std::make_shared<core::CallEntry>();
-  entry->call = core::CallFacts{};
+core::PackedEntryPtr entry_of(
+    const std::vector<std::pair<std::uint64_t, std::optional<Time>>>& grants) {
+  core::CallEntry entry;
+  entry.call = core::CallFacts{};
   std::uint32_t n = 0;
   for (const auto& [user, expires_at] : grants) {
-    entry->put_grant(UserId{user}, core::Grant{expires_at, {}}, {1, n++});
+    entry.put_grant(UserId{user}, core::Grant{expires_at, {}}, {1, n++});
   }
-  return entry;
+  return core::PackedEntry::pack(entry);
 }
 
 std::string encode_in_pieces(AccessListEncoder encoder, std::size_t piece_bytes,

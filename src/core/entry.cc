@@ -131,6 +131,14 @@ void CallEntry::apply(std::span<const GrantEdit> edits) {
   grants = std::move(merged);
 }
 
+void CallEntry::clear() {
+  call.reset();
+  call_stamp = newest = {};
+  shares.clear();
+  grants.clear();
+  notes.clear();
+}
+
 std::size_t CallEntry::memory_bytes() const {
   std::size_t bytes = sizeof *this + shares.capacity() * sizeof shares[0] +
                       grants.capacity() * sizeof grants[0] + notes.capacity() * sizeof notes[0];

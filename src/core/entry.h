@@ -81,6 +81,9 @@ struct CallEntry {
   // Many at once, in one pass over the rows. REQUIRES: users are ascending and distinct.
   void apply(std::span<const GrantEdit> edits);
 
+  // As a new one, but for the memory of its rows, which it keeps.
+  void clear();
+
   // Bytes of memory that the entry takes, about.
   std::size_t memory_bytes() const;
 };

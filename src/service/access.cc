@@ -28,7 +28,7 @@ Access access_of(std::vector<CallId> calls, store::CallsView view) {
   ASSERT(view.entries.size() == calls.size());
   Access access;
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    if (!view.entries[i]->call) access.unknown.push_back(calls[i]);
+    if (!view.entries[i]->has_call()) access.unknown.push_back(calls[i]);
   }
   access.calls = std::move(calls);
   if (access.unknown.empty()) access.entries = std::move(view.entries);

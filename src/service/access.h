@@ -19,8 +19,8 @@ namespace earshot::service {
 // the company does not have.
 struct Access {
   std::vector<CallId> calls;
-  std::vector<core::EntryPtr> entries;  // of calls[i]; empty where some are unknown
-  std::vector<CallId> unknown;          // in the order asked
+  std::vector<core::PackedEntryPtr> entries;  // of calls[i]; empty where some are unknown
+  std::vector<CallId> unknown;                // in the order asked
 };
 
 // Reads who was given access to the calls. Ids may repeat. `done` is called exactly once, perhaps

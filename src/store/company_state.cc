@@ -31,6 +31,13 @@ core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Remo
   return alive;
 }
 
+core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call,
+                                  const Removals& removals, core::Revision revision) {
+  const auto unpacked = std::make_shared<const core::CallEntry>(entry->unpack());
+  const core::EntryPtr alive = without_dead(unpacked, call, removals, revision);
+  return alive == unpacked ? entry : core::PackedEntry::pack(*alive);
+}
+
 KeyPtr KeyTable::find(std::string_view access_key) const {
   const std::shared_lock lock(mutex_);
   const auto found = keys_.find(access_key);

@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "core/directory.h"
 #include "core/entry.h"
+#include "core/packed_entry.h"
 #include "store/store.h"
 
 namespace earshot::store {
@@ -58,6 +59,8 @@ using RemovalsPtr = std::shared_ptr<const Removals>;
 // The entry without what is dead; the entry itself where nothing is.
 core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,
                             core::Revision revision);
+core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call,
+                                  const Removals& removals, core::Revision revision);
 
 // A company's people, and whether the company itself has a record.
 struct People {

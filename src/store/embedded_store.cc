@@ -307,25 +307,23 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& 
   }
   CallsView view;
   view.revision = revision;
-  view.entries.reserve(calls.size());
-  for (const CallId call : calls) {
-    const CallRef ref{state.id, call};
-    EntryCache::Found found = cache_.find(ref, revision);
-    if (found.answer == EntryCache::Answer::miss) {
-      auto stored = TRY(rocks_->read_entry(ref, tier));
-      if (!stored) return std::optional<CallsView>();
-      found.entry = std::move(*stored);
-      if (found.entry->newest.revision <= revision) {
-        cache_.fill(ref, found.entry, found.mark);
-        found.answer = EntryCache::Answer::hit;
-      }
+  view.entries.resize(calls.size());
+  std::vector<EntryCache::Miss> misses;
+  begin_again = !cache_.find(state.id, calls, revision, view.entries, misses);
+  for (const EntryCache::Miss miss : misses) {
+    if (begin_again) break;
+    const CallRef ref{state.id, calls[miss.place]};
+    core::PackedEntryPtr stored = TRY(rocks_->read_packed(ref, tier));
+    if (!stored) return std::optional<CallsView>();
+    begin_again = stored->newest_revision() > revision;
+    if (!begin_again) cache_.fill(ref, stored, miss.mark);
+    view.entries[miss.place] = std::move(stored);
+  }
+  if (begin_again) return std::optional<CallsView>();
+  if (removals) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      view.entries[i] = without_dead(view.entries[i], calls[i], *removals, revision);
     }
-    if (found.answer != EntryCache::Answer::hit) {
-      begin_again = true;
-      return std::optional<CallsView>();
-    }
-    if (removals) found.entry = without_dead(found.entry, call, *removals, revision);
-    view.entries.push_back(std::move(found.entry));
   }
   return std::optional<CallsView>(std::move(view));
 }
@@ -347,17 +345,20 @@ void EmbeddedStore::write(GrantCommand command, WriteDone done) {
 }
 
 bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
-  for (const core::CallUsers& wanted : command.calls) {
-    const CallRef ref{command.company, wanted.call};
-    const EntryCache::Found found = cache_.find(ref, ~core::Revision{0});
-    if (found.answer == EntryCache::Answer::hit) continue;
-    auto stored = rocks_->read_entry(ref, tier);
+  std::vector<CallId> calls(command.calls.size());
+  std::ranges::transform(command.calls, calls.begin(), &core::CallUsers::call);
+  std::vector<core::PackedEntryPtr> entries(calls.size());
+  std::vector<EntryCache::Miss> misses;
+  cache_.find(command.company, calls, ~core::Revision{0}, entries, misses);
+  for (const EntryCache::Miss miss : misses) {
+    const CallRef ref{command.company, calls[miss.place]};
+    auto stored = rocks_->read_packed(ref, tier);
     if (!stored) return true;  // the committer will meet the error, and say it
     if (!*stored) return false;
     const CompanyState* state = companies_.find(command.company);
     // Only what is published may be kept: readers trust a filled entry.
-    if (state && (**stored)->newest.revision <= state->published.load(std::memory_order_acquire)) {
-      cache_.fill(ref, std::move(**stored), found.mark);
+    if (state && (*stored)->newest_revision() <= state->published.load(std::memory_order_acquire)) {
+      cache_.fill(ref, std::move(*stored), miss.mark);
     }
   }
   return true;

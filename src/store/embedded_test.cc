@@ -245,7 +245,7 @@ TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
   EXPECT_NE(store->health().reason.find("the disk said no"), std::string::npos);
   const auto view = read_now(*store, {1}, {{1}});
   ASSERT_TRUE(view.has_value()) << "what was published can be read";
-  EXPECT_EQ(view->entries[0]->grants.size(), 1U);
+  EXPECT_EQ(view->entries[0]->granted().size(), 1U);
 }
 
 // RocksDB 7.8 loses the status of a file that is not in memory when another file of its level came
@@ -301,7 +301,7 @@ TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
                   .has_value());
   options.directory = copy;
   const auto opened = open();
-  EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->grants.size(), 2U);
+  EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->granted().size(), 2U);
   EXPECT_TRUE(opened->verify()->faults.empty());
 }
 
@@ -318,7 +318,7 @@ TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {
   core::User user;
   user.id = {1};
   ASSERT_TRUE(load_now(*store, {{{1}, true, user}}).has_value());
-  EXPECT_TRUE(read_now(*store, {1}, {{77}})->entries[0]->grants.empty())
+  EXPECT_TRUE(read_now(*store, {1}, {{77}})->entries[0]->granted().empty())
       << "closed before it is swept";
   // The load, the removal, and four sweeps of at most a thousand rows.
   for (int i = 0; i < 1000 && read_now(*store, {1}, {{77}})->revision < 6; ++i) {
@@ -444,7 +444,7 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   }
   EXPECT_LE(after, 2U) << "of " << before;
   EXPECT_TRUE(store->verify()->faults.empty());
-  EXPECT_EQ(read_now(*store, {1}, {{1}})->entries[0]->grants.size(), 1U);
+  EXPECT_EQ(read_now(*store, {1}, {{1}})->entries[0]->granted().size(), 1U);
   EXPECT_EQ(read_now(*store, {1}, {{1}})->revision, 22U);
 }
 

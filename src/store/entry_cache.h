@@ -2,18 +2,18 @@
 // derived from it.
 //
 // The committer is the only one who changes entries. It commits, updates the cache, publishes the
-// revision, then answers. A reader asks for an entry as of the revision that was published when it
-// began; each slot keeps the entry before the newest one too, so a reader that began before a
+// revision, then answers. A reader asks for entries as of the revision that was published when it
+// began; each cell keeps the entry before the newest one too, so a reader that began before a
 // commit is served while it is being published.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/ids.h"
-#include "core/entry.h"
+#include "core/packed_entry.h"
 
 namespace earshot::store {
 
@@ -38,27 +38,28 @@ class EntryCache {
   explicit EntryCache(std::uint64_t bytes_max);
   ~EntryCache();
 
-  enum class Answer : std::uint8_t { hit, miss, newer };
-  struct Found {
-    Answer answer = Answer::miss;
-    core::EntryPtr entry;    // of a hit
-    std::uint64_t mark = 0;  // of a miss: what fill() wants
+  // A call that is not here: its place among those asked for, and what fill() wants.
+  struct Miss {
+    std::size_t place = 0;
+    std::uint64_t mark = 0;
   };
 
-  // The entry as of the revision. `newer`: what is here is all younger; begin again with a revision
-  // published now.
-  Found find(const CallRef& ref, core::Revision revision);
+  // Puts the entries of the calls as of the revision where they belong in `entries`, which has a
+  // null for each call, and adds those that are not here to `misses`. False where all that is here
+  // of a call is younger: begin again with a revision published now.
+  bool find(CompanyId company, std::span<const CallId> calls, core::Revision revision,
+            std::span<core::PackedEntryPtr> entries, std::vector<Miss>& misses);
 
   // The newest entry, whatever its revision; for the committer. Null on a miss.
-  core::EntryPtr find_newest(const CallRef& ref);
+  core::PackedEntryPtr find_newest(const CallRef& ref);
 
   // Keeps what a reader read after its miss, unless the committer touched that part of the cache
   // since.
-  void fill(const CallRef& ref, core::EntryPtr entry, std::uint64_t mark);
+  void fill(const CallRef& ref, core::PackedEntryPtr entry, std::uint64_t mark);
 
   // What the committer changed, before the revision is published. `before` serves readers of older
   // revisions.
-  void update(const CallRef& ref, core::EntryPtr before, core::EntryPtr after);
+  void update(const CallRef& ref, core::PackedEntryPtr before, core::PackedEntryPtr after);
 
   // Drops everything, for a change too large to follow.
   void clear();
@@ -69,12 +70,15 @@ class EntryCache {
   Figures figures() const;
 
  private:
+  class Table;
   struct Shard;
-  Shard& shard_of(const CallRef& ref);
+  Shard& shard_of(std::uint64_t hash) const;
+  void bring_near(std::span<const std::uint64_t> hashes, CompanyId company,
+                  std::span<const CallId> calls) const;
   void make_room(Shard& shard);
 
   const std::uint64_t shard_bytes_max_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  const std::unique_ptr<Shard[]> shards_;
 };
 
 }  // namespace earshot::store

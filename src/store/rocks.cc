@@ -278,15 +278,27 @@ rocksdb::Status Rocks::write(rocksdb::WriteBatch& batch, bool sync) {
 
 Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier) {
   auto entry = std::make_shared<core::CallEntry>();
+  if (!TRY(read_rows(ref, tier, *entry))) return std::optional<core::EntryPtr>();
+  return std::optional<core::EntryPtr>(std::move(entry));
+}
+
+Result<core::PackedEntryPtr> Rocks::read_packed(const CallRef& ref, Tier tier) {
+  thread_local core::CallEntry entry;  // keeps its memory for the next
+  entry.clear();
+  if (!TRY(read_rows(ref, tier, entry))) return core::PackedEntryPtr();
+  return core::PackedEntry::pack(entry);
+}
+
+Result<bool> Rocks::read_rows(const CallRef& ref, Tier tier, core::CallEntry& entry) {
   const std::string prefix = encode_call_prefix(ref.company, ref.call);
   Lease lease(*this, tier);
   rocksdb::Iterator& rows = *lease;
   for (rows.Seek(prefix); rows.Valid() && rows.key().starts_with(prefix); rows.Next()) {
-    if (!apply_row(*entry, view(rows.key()), view(rows.value()))) return corrupt("calls");
+    if (!apply_row(entry, view(rows.key()), view(rows.value()))) return corrupt("calls");
   }
-  if (rows.status().IsIncomplete()) return std::optional<core::EntryPtr>();
+  if (rows.status().IsIncomplete()) return false;
   if (!rows.status().ok()) return from_rocksdb(rows.status(), "reading a call");
-  return std::optional<core::EntryPtr>(std::move(entry));
+  return true;
 }
 
 Result<std::optional<std::string>> Rocks::get(Family which, std::string_view key) {

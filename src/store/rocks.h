@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "core/directory.h"
 #include "core/entry.h"
+#include "core/packed_entry.h"
 #include "store/codec.h"
 #include "store/entry_cache.h"
 
@@ -81,6 +82,8 @@ class Rocks {
 
   // A call's rows as they are now.
   Result<std::optional<core::EntryPtr>> read_entry(const CallRef& ref, Tier tier);
+  // The same, as readers want it; null where memory does not have it.
+  Result<core::PackedEntryPtr> read_packed(const CallRef& ref, Tier tier);
 
   Result<std::optional<std::string>> get(Family which, std::string_view key);
 
@@ -102,6 +105,9 @@ class Rocks {
  private:
   class Lease;
   Rocks() = default;
+
+  // Adds the rows of a call to an entry. False where memory does not have them all.
+  Result<bool> read_rows(const CallRef& ref, Tier tier, core::CallEntry& entry);
 
   std::array<rocksdb::Options, kFamilyCount> options_;
   std::shared_ptr<rocksdb::Cache> block_cache_;

@@ -28,7 +28,8 @@ Result<core::EntryPtr> Transaction::find_loading(const CallRef& ref) {
                           }));
   if (entry) return core::EntryPtr(std::move(entry));
   if (is_new) return none;
-  return rows_->has_spilled() ? nullptr : ground_.cache.find_newest(ref);
+  const auto cached = rows_->has_spilled() ? nullptr : ground_.cache.find_newest(ref);
+  return cached ? std::make_shared<const core::CallEntry>(cached->unpack()) : nullptr;
 }
 
 Status Transaction::bound_memory() {

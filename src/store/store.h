@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "core/decide.h"
 #include "core/entry.h"
+#include "core/packed_entry.h"
 #include "core/record.h"
 #include "core/types.h"
 
@@ -33,8 +34,8 @@ struct Origin {
 // The calls of a read, all as of one published revision.
 struct CallsView {
   core::Revision revision = 0;
-  std::vector<core::EntryPtr>
-      entries;  // in the order asked; never null; without rows that are awaiting a sweep
+  // In the order asked; never null; without rows that are awaiting a sweep.
+  std::vector<core::PackedEntryPtr> entries;
 };
 
 // What a write came to: the outcome of its decision, and the company's revision that holds it

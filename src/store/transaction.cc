@@ -133,10 +133,15 @@ Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId 
   const CallRef ref{company, call};
   const auto found = entries_.find(ref);
   if (found != entries_.end()) return &found->second;
-  core::EntryPtr before = rows_ ? TRY(find_loading(ref)) : ground_.cache.find_newest(ref);
-  if (!before) before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
-  entries_bytes_ += before->memory_bytes();
-  return &entries_.emplace(ref, WorkingEntry{std::move(before), nullptr}).first->second;
+  WorkingEntry loaded;
+  if (rows_) {
+    loaded.before = TRY(find_loading(ref));
+  } else if ((loaded.cached = ground_.cache.find_newest(ref))) {
+    loaded.before = std::make_shared<const core::CallEntry>(loaded.cached->unpack());
+  }
+  if (!loaded.before) loaded.before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
+  entries_bytes_ += loaded.before->memory_bytes();
+  return &entries_.emplace(ref, std::move(loaded)).first->second;
 }
 
 core::CallEntry& Transaction::change_entry(WorkingEntry& working) {
@@ -684,7 +689,10 @@ void Transaction::publish() {
     ground_.cache.clear();
   } else {
     for (auto& [ref, working] : entries_) {
-      if (working.changed) ground_.cache.update(ref, working.before, working.changed);
+      if (!working.changed) continue;
+      if (!working.cached) working.cached = core::PackedEntry::pack(*working.before);
+      ground_.cache.update(ref, std::move(working.cached),
+                           core::PackedEntry::pack(*working.changed));
     }
   }
   for (const auto& [access_key, row] : keys_) {

@@ -138,6 +138,7 @@ class Transaction final : public core::RecordTarget {
   };
   struct WorkingEntry {
     core::EntryPtr before;                     // as readers see it now
+    core::PackedEntryPtr cached;               // the same, where the cache had it
     std::shared_ptr<core::CallEntry> changed;  // ours, once changed
     core::EntryPtr now() const { return changed ? core::EntryPtr(changed) : before; }
   };

@@ -64,6 +64,14 @@ inline Result<store::CallsView> read_now(store::Store& store, CompanyId company,
              [&](Result<store::CallsView> view) { promise.set_value(std::move(view)); });
   return answer.get();
 }
+// Who has access by a grant at this moment.
+inline std::vector<UserId> live_users(const core::PackedEntry& entry, Time now) {
+  std::vector<UserId> users;
+  for (std::size_t i = 0; i < entry.granted().size(); ++i) {
+    if (entry.is_live(i, now)) users.push_back(entry.granted()[i]);
+  }
+  return users;
+}
 inline Result<store::Outcome> write_now(store::Store& store, store::GrantCommand command) {
   std::promise<Result<store::Outcome>> promise;
   auto answer = promise.get_future();
@@ -110,11 +118,7 @@ class StoreSuite : public testing::TestWithParam<StoreKind> {
   std::vector<UserId> listed(CallId call, CompanyId company = {1}) {
     const auto view = read_now(store(), company, {call});
     EXPECT_TRUE(view.has_value());
-    std::vector<UserId> users;
-    for (const core::GrantRow& row : view->entries[0]->grants) {
-      if (core::is_live(row, Time{now_.load()})) users.push_back(row.user);
-    }
-    return users;
+    return live_users(*view->entries[0], Time{now_.load()});
   }
   core::Revision give(CallId call, std::vector<UserId> users) {
     const auto outcome =
@@ -261,13 +265,10 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
       for (std::size_t i = 0; i < calls.size(); ++i) {
         const auto wanted = model.list(company, {calls[i]}, Time{now_});
         const auto* listing = std::get_if<Model::Listing>(&wanted);
-        ASSERT_EQ(view->entries[i]->call.has_value(), listing != nullptr);
+        ASSERT_EQ(view->entries[i]->has_call(), listing != nullptr);
         if (!listing) continue;
-        std::vector<UserId> users;
-        for (const core::GrantRow& row : view->entries[i]->grants) {
-          if (core::is_live(row, Time{now_})) users.push_back(row.user);
-        }
-        ASSERT_EQ(users, listing->at(0).second) << "step " << step;
+        ASSERT_EQ(live_users(*view->entries[i], Time{now_}), listing->at(0).second)
+            << "step " << step;
       }
     } else {
       expect_same_records(dumped(), model.dump());
@@ -341,7 +342,7 @@ TEST_P(StoreSuite, ARemovedCompanyTakesItsKeysAndEverythingElse) {
   ASSERT_NE(store().find_key("ACME"), nullptr);
   ASSERT_TRUE(load_now(store(), {{{1}, true, core::Company{{1}, ""}}}).has_value());
   EXPECT_EQ(store().find_key("ACME"), nullptr);
-  EXPECT_FALSE(read_now(store(), {1}, {{1}})->entries[0]->call.has_value());
+  EXPECT_FALSE(read_now(store(), {1}, {{1}})->entries[0]->has_call());
   EXPECT_EQ(dumped().size(), 1U);
   load_small_company();
   EXPECT_EQ(listed({1}), std::vector<UserId>{});
@@ -376,7 +377,7 @@ TEST_P(StoreSuite, CompaniesWithTheSameIdsAreApart) {
   load_small_company();
   ASSERT_TRUE(load_now(store(), {{{2}, false, core::Company{{2}, "Two"}}}).has_value());
   give({1}, {{1}});
-  EXPECT_FALSE(read_now(store(), {2}, {{1}})->entries[0]->call.has_value());
+  EXPECT_FALSE(read_now(store(), {2}, {{1}})->entries[0]->has_call());
   const auto outcome = write_now(store(), command_of(store::Operation::give, {2}, {{{1}, {{1}}}}));
   EXPECT_TRUE(std::holds_alternative<core::UnknownCalls>(outcome->decision));
 }
@@ -424,7 +425,7 @@ TEST_P(StoreSuite, NoReadIsTornAndOwnWritesAreSeenUnderConcurrency) {
         }
         const auto view = read_now(store(), {1}, {a});
         if (!view || view->revision < outcome->revision ||
-            view->entries[0]->grants.empty() != (operation == store::Operation::remove)) {
+            view->entries[0]->granted().empty() != (operation == store::Operation::remove)) {
           ++unseen;
         }
       }
@@ -442,7 +443,7 @@ TEST_P(StoreSuite, NoReadIsTornAndOwnWritesAreSeenUnderConcurrency) {
         }
         ++reads;
         for (std::size_t i = 0; i < calls.size(); i += 2) {
-          if (view->entries[i]->grants.size() != view->entries[i + 1]->grants.size()) ++torn;
+          if (view->entries[i]->granted().size() != view->entries[i + 1]->granted().size()) ++torn;
         }
       }
     });
