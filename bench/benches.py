@@ -2,6 +2,7 @@
 is a method of Turn; one that needs the machine to itself is in alone.py."""
 
 import dataclasses
+import time
 
 import alone
 import wire
@@ -66,7 +67,8 @@ class Turn:
 
     def earshot(self, loop, answer, *options, tls=False):
         side = self.server(*options, tls=tls)
-        run_closed(self.ground, loop, side, WARM_UP_SECONDS, len(answer))
+        if not self.ground.options.quick:
+            run_closed(self.ground, loop, side, WARM_UP_SECONDS, len(answer))
         return run_closed(self.ground, loop, side, self.seconds, len(answer))
 
     def echo(self, loop, answer, commits=False):
@@ -230,14 +232,20 @@ def run_all(ground, benches):
     results = {bench.name: [] for bench in benches}
     turning = [bench for bench in benches if not bench.alone]
     rounds = alone.rounds_of(ground) if turning else 0
+    begin = time.monotonic()
+
+    def tell(what):
+        say(f"{time.monotonic() - begin:6.0f} s  {what}")
+
     for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
+        tell(f"round {number + 1} of {rounds}")
         turn = Turn(ground)
         for bench in turning:
             results[bench.name].append(turn.measured(bench))
         turn.close()
     for bench in benches:
         if bench.alone:
-            say(bench.name)
+            tell(bench.name)
             results[bench.name] = bench.measure(ground)
+    tell("done")
     return results

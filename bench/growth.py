@@ -281,7 +281,7 @@ def parse_options(arguments):
     options = parser.parse_args(arguments)
     options.calls = COMPANY_CALLS
     if options.quick:
-        options.grants, options.rounds, options.seconds = LEAST, 1, 1
+        options.grants, options.rounds, options.seconds = LEAST, 1, 0.4
         options.gives = 2000
     if options.grants not in [LEAST * 10**power for power in range(5)]:
         parser.error("--grants is 100000 or a tenfold of it, to 1000000000")
