@@ -334,7 +334,9 @@ def main(arguments):
         return 1
     text = render(sizes, gives_bytes, given)
     print(text)
-    output = options.output or (HERE / "GROWTH.md" if options.grants == MOST else None)
+    output = options.output
+    if not output and (options.quick or options.grants == MOST):
+        output = (ROOT / "build/bench-data" if options.quick else HERE) / "GROWTH.md"
     if output:
         output = pathlib.Path(output)
         output.write_text(page(text, arguments), encoding="utf-8")

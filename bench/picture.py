@@ -5,9 +5,10 @@ import html
 import math
 import statistics
 
-PANEL_WIDTH, PANEL_HEIGHT = 420, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 44, 46
+PANEL_WIDTH, PLOT_HEIGHT = 440, 300  # the plot with its title and the words below it
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 44, 46
 LEGEND_LINE = 18
+COLUMNS = 2
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -78,63 +79,73 @@ def tick_text(value):
     return f"{value:g}"
 
 
-def draw_panel(panel, left, height):
+def draw_panel(panel, left, top):
     values = [y for series in panel.series for _, y in series.points]
     ticks = y_ticks(values, panel.y_log)
     xs = [x for x, _ in panel.x_ticks]
+    bottom = top + PLOT_HEIGHT - BOTTOM
     x_axis = Axis(min(xs), max(xs), left + LEFT, left + PANEL_WIDTH - RIGHT, panel.x_log)
-    y_axis = Axis(ticks[0], ticks[-1], height - BOTTOM, TOP, panel.y_log)
-    parts = [f'<text class="title" x="{left + LEFT}" y="24">{html.escape(panel.title)}</text>']
+    y_axis = Axis(ticks[0], ticks[-1], bottom, top + TOP, panel.y_log)
+    middle = (x_axis.start + x_axis.end) / 2
+    parts = [text_at(x_axis.start, top + 24, panel.title, 'class="title"'),
+             text_at(middle, bottom + 36, panel.x_label, CENTERED)]
     for tick in ticks:
         y = y_axis.at(tick)
-        parts.append(f'<line class="grid" x1="{x_axis.start}" x2="{x_axis.end}" y1="{y}" '
-                     f'y2="{y}"/><text x="{x_axis.start - 8}" y="{y + 4}" text-anchor="end">'
-                     f'{tick_text(tick)}</text>')
-    for x, text in panel.x_ticks:
-        parts.append(f'<text x="{x_axis.at(x)}" y="{height - BOTTOM + 18}" '
-                     f'text-anchor="middle">{html.escape(text)}</text>')
-    parts.append(f'<text x="{(x_axis.start + x_axis.end) / 2}" y="{height - BOTTOM + 36}" '
-                 f'text-anchor="middle">{html.escape(panel.x_label)}</text>')
+        parts += [line("grid", x_axis.start, x_axis.end, y),
+                  text_at(x_axis.start - 8, y + 4, tick_text(tick), 'text-anchor="end"')]
+    parts += [text_at(x_axis.at(x), bottom + 18, text, CENTERED) for x, text in panel.x_ticks]
     for place, series in enumerate(panel.series):
+        style = f"s{series.color}"
         dashes = f' stroke-dasharray="{series.dashes}"' if series.dashes else ""
         points = [(x_axis.at(x), y_axis.at(y)) for x, y in series.points]
         path = " ".join(f"{x},{y}" for x, y in points)
-        parts.append(f'<polyline class="line s{series.color}" points="{path}"{dashes}/>')
-        parts += [f'<circle class="s{series.color}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in points]
-        y = height + 4 + place * LEGEND_LINE
-        parts.append(f'<line class="line s{series.color}" x1="{left + LEFT}" '
-                     f'x2="{left + LEFT + 28}" y1="{y}" y2="{y}"{dashes}/>'
-                     f'<text x="{left + LEFT + 36}" y="{y + 4}">{html.escape(series.name)}</text>')
+        parts.append(f'<polyline class="line {style}" points="{path}"{dashes}/>')
+        parts += [f'<circle class="{style}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in points]
+        y = top + PLOT_HEIGHT + 4 + place * LEGEND_LINE
+        parts += [line(f"line {style}", x_axis.start, x_axis.start + 28, y, dashes),
+                  text_at(x_axis.start + 36, y + 4, series.name)]
     return parts
 
 
+CENTERED = 'text-anchor="middle"'
+
+
+def text_at(x, y, text, more=""):
+    return f'<text x="{x}" y="{y}" {more}>{html.escape(text)}</text>'
+
+
+def line(style, start, end, y, more=""):
+    return f'<line class="{style}" x1="{start}" x2="{end}" y1="{y}" y2="{y}"{more}/>'
+
+
 def chart(panels):
-    """One picture of panels beside each other, each with its legend below."""
-    width = PANEL_WIDTH * len(panels)
-    legend = LEGEND_LINE * max(len(panel.series) for panel in panels)
-    height = PANEL_HEIGHT + legend + 8
+    """One picture of panels, two beside each other, each with its legend below."""
+    columns = min(COLUMNS, len(panels))
+    panel_height = PLOT_HEIGHT + LEGEND_LINE * max(len(panel.series) for panel in panels) + 12
+    width, height = PANEL_WIDTH * columns, panel_height * math.ceil(len(panels) / columns)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
              f'width="{width}" height="{height}" role="img">',
              f"<style>{STYLE}</style>",
              f'<rect class="back" width="{width}" height="{height}"/>']
     for place, panel in enumerate(panels):
-        parts += draw_panel(panel, place * PANEL_WIDTH, PANEL_HEIGHT)
+        row, column = divmod(place, columns)
+        parts += draw_panel(panel, column * PANEL_WIDTH, row * panel_height)
     return "\n".join([*parts, "</svg>", ""])
 
 
 def latency(curve):
     """Of reads, over the load: [(share of saturation, echo, Earshot)]."""
-    series = []
-    for color, (name, key, dashes) in enumerate((("p50", "p50_us", ""), ("p99", "p99_us", ""),
-                                                  ("p99.9", "p999_us", ""))):
-        series.append(Series(f"Earshot {name}", [(share, ours.reads[key] / 1000)
-                                                 for share, _, ours in curve], color, dashes))
-        series.append(Series(f"echo beside the bare store {name}",
-                             [(share, echo.reads[key] / 1000) for share, echo, _ in curve],
-                             color, "5 4"))
     ticks = [(share, f"{share:.0%}") for share, _, _ in curve]
-    return chart([Panel("Latency of reads with 5 % gives, ms", "load, of saturation", series, ticks,
-                        y_log=True)])
+
+    def panel(name, key):
+        return Panel(
+            f"{name} of reads with 5 % gives, ms", "load, of saturation",
+            [Series("Earshot", [(share, ours.reads[key] / 1000) for share, _, ours in curve], 0),
+             Series("an echo beside the bare store",
+                    [(share, echo.reads[key] / 1000) for share, echo, _ in curve], 1, "5 4")],
+            ticks, y_log=True)
+
+    return chart([panel("p50", "p50_us"), panel("p99", "p99_us"), panel("p99.9", "p999_us")])
 
 
 def growth(sizes, families):

@@ -52,6 +52,11 @@ def parse_options(arguments):
     return options
 
 
+def page_of(options):
+    """Where the results of all benches go. Those of a quick run are nothing to keep."""
+    return (ROOT / "build/bench-data" if options.quick else HERE) / "RESULTS.md"
+
+
 def write_page(text, results, data, arguments, output):
     pictures = []
     curve = results.get("open-loop", [{}])[0].get("curve")
@@ -78,9 +83,7 @@ def main(arguments):
         return 1
     text = report.render(wanted, results)
     print(text)
-    output = options.output
-    if not output and not options.quick and wanted == benches.BENCHES:
-        output = HERE / "RESULTS.md"
+    output = options.output or (page_of(options) if wanted == benches.BENCHES else None)
     if output:
         write_page(text, results, ground.data, arguments, pathlib.Path(output))
     if options.quick:
