@@ -34,7 +34,7 @@ THIRD_PARTY = {
     "boost/beast": set(),
     "boost/json": {"records", "api"},
     "boost/smart_ptr": {"core"},
-    "boost/unordered": {"store"},
+    "boost/unordered": {"store", "core"},
     "openssl/": {"base", "http"},
     "rocksdb/": {"store"},
     "prometheus/": {"api"},

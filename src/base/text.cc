@@ -49,6 +49,19 @@ std::size_t utf8_sequence_size(const unsigned char* at, std::size_t left) {
 
 bool needs_escape(unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; }
 
+// Whether none of eight bytes needs an escape. In each byte of the word the high bit is set by what
+// is below 0x20 or equal to one of the two characters; by a byte above 0x7F too, which is then
+// looked at by itself, as is what a borrow from below sets wrongly.
+bool is_plain(const char* bytes) {
+  constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101U;
+  std::uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  const std::uint64_t below = word - kOnes * 0x20;
+  const std::uint64_t quote = (word ^ kOnes * '"') - kOnes;
+  const std::uint64_t backslash = (word ^ kOnes * '\\') - kOnes;
+  return ((word | below | quote | backslash) & kOnes * 0x80) == 0;
+}
+
 void append_escape(std::string& out, unsigned char c) {
   switch (c) {
     case '"':
@@ -150,6 +163,8 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   std::size_t plain_from = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
+    while (text.size() - i >= 8 && is_plain(text.data() + i)) i += 8;
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
     if (!needs_escape(c)) [[likely]]
       continue;

@@ -82,6 +82,27 @@ TEST(AppendJsonString, EscapesWhatJsonMustNotCarry) {
   }
 }
 
+TEST(AppendJsonString, EscapesEachByteWhereverItStands) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string one(1, static_cast<char>(byte));
+    std::string escaped;
+    append_json_string(escaped, one);
+    escaped = escaped.substr(1, escaped.size() - 2);
+    for (std::size_t size = 1; size <= 18; ++size) {
+      for (std::size_t at = 0; at < size; ++at) {
+        for (const char neighbour : {'x', '!', ' ', '~', '\x7F', '#', ']'}) {
+          std::string text(size, neighbour);
+          text[at] = one[0];
+          std::string out;
+          append_json_string(out, text);
+          ASSERT_EQ(out, '"' + std::string(at, neighbour) + escaped +
+                             std::string(size - at - 1, neighbour) + '"');
+        }
+      }
+    }
+  }
+}
+
 TEST(IsValidUtf8, TakesWellFormedTextOnly) {
   const struct {
     std::string text;

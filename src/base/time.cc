@@ -137,21 +137,27 @@ std::string format_time(Time time) {
   const std::chrono::year_month_day date{midnight};
   const std::int64_t in_day = (moment - midnight).count();
   const std::int64_t seconds = in_day / kMicrosPerSecond;
-  const auto micros = static_cast<int>(in_day % kMicrosPerSecond);
+  const std::int64_t micros = in_day % kMicrosPerSecond;
 
-  std::array<char, 48> text;
-  const auto part = [](std::int64_t number) { return static_cast<int>(number); };
-  int size = std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d",
-                           static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                           static_cast<unsigned>(date.day()), part(seconds / 3600),
-                           part(seconds / 60 % 60), part(seconds % 60));
-  const auto room = [&] { return text.size() - static_cast<std::size_t>(size); };
-  if (micros % 1000 != 0) {
-    size += std::snprintf(text.data() + size, room(), ".%06d", micros);
-  } else if (micros != 0) {
-    size += std::snprintf(text.data() + size, room(), ".%03d", micros / 1000);
-  }
-  return std::string(text.data(), static_cast<std::size_t>(size)) + 'Z';
+  std::string text = "0000-00-00T00:00:00.000000Z";
+  const auto write = [&text](std::size_t at, int digits, std::int64_t number) {
+    for (; digits > 0; --digits, number /= 10) {
+      text[at + static_cast<std::size_t>(digits) - 1] = static_cast<char>('0' + number % 10);
+    }
+  };
+  write(0, 4, static_cast<int>(date.year()));
+  write(5, 2, static_cast<unsigned>(date.month()));
+  write(8, 2, static_cast<unsigned>(date.day()));
+  write(11, 2, seconds / 3600);
+  write(14, 2, seconds / 60 % 60);
+  write(17, 2, seconds % 60);
+  constexpr std::size_t kPointAt = 19;
+  constexpr std::size_t kMillisEnd = 23;
+  constexpr std::size_t kMicrosEnd = 26;
+  write(kPointAt + 1, 6, micros);
+  text.resize(micros % 1000 != 0 ? kMicrosEnd : micros != 0 ? kMillisEnd : kPointAt);
+  text += 'Z';
+  return text;
 }
 
 }  // namespace earshot

@@ -5,19 +5,19 @@
 namespace earshot::core {
 namespace {
 
-template <class Key, class Value>
-const Value* find(const std::unordered_map<Key, Value>& map, Key key) {
+template <class Map>
+const typename Map::mapped_type* find(const Map& map, typename Map::key_type key) {
   const auto found = map.find(key);
   return found == map.end() ? nullptr : &found->second;
 }
 
-// What a hash table keeps beside the value: a link, the hash, and a bucket.
+// A flat table keeps a byte beside each place for a value.
 template <class Map>
 std::size_t table_bytes(const Map& map) {
-  constexpr std::size_t kAllocation = 16;
-  return map.size() * (sizeof(typename Map::value_type) + 2 * sizeof(void*) + kAllocation) +
-         map.bucket_count() * sizeof(void*);
+  return map.bucket_count() * (sizeof(typename Map::value_type) + 1);
 }
+
+constexpr std::size_t kWorkspaceBytes = 48;  // a node of the set, and its bucket
 
 std::size_t list_bytes(const Directory::Member& member) {
   return member.profiles.capacity() * sizeof(ProfileId);
@@ -88,8 +88,8 @@ const Directory::ProfileRule* Directory::find_profile_in(const Member& member,
 std::size_t Directory::user_count() const { return users_.size(); }
 
 std::size_t Directory::memory_bytes() const {
-  return sizeof *this + table_bytes(users_) + table_bytes(profiles_) + table_bytes(workspaces_) +
-         list_bytes_;
+  return sizeof *this + table_bytes(users_) + table_bytes(profiles_) +
+         workspaces_.size() * kWorkspaceBytes + list_bytes_;
 }
 
 }  // namespace earshot::core

@@ -2,9 +2,9 @@
 // one company at one revision. Names and addresses are not here; they stay in the store.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <concepts>
 #include <cstddef>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -26,6 +26,7 @@ class Directory {
     std::vector<UserId> team_leads;  // ascending, distinct
   };
 
+  // The member and rule found are good until the next change.
   const Member* find_user(UserId id) const;
   const ProfileRule* find_profile(ProfileId id) const;
   bool has_workspace(WorkspaceId id) const;
@@ -76,8 +77,9 @@ class Directory {
   std::size_t memory_bytes() const;  // about; costs nothing
 
  private:
-  std::unordered_map<UserId, Member> users_;
-  std::unordered_map<ProfileId, ProfileRule> profiles_;
+  // Flat: a walk up the tree of managers looks up each of them.
+  boost::unordered_flat_map<UserId, Member, std::hash<UserId>> users_;
+  boost::unordered_flat_map<ProfileId, ProfileRule, std::hash<ProfileId>> profiles_;
   std::unordered_set<WorkspaceId> workspaces_;
   std::size_t list_bytes_ = 0;  // of the lists in members and rules
 };

@@ -154,8 +154,9 @@ Result<std::shared_ptr<Worker>> Worker::make(std::shared_ptr<Site> site) {
   std::shared_ptr<Worker> worker(new Worker(std::move(site)));
   worker->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   worker->wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  // Edge-triggered: each write is told of once, and nobody has to read the count.
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = EPOLLIN | EPOLLET;
   if (worker->epoll_ < 0 || worker->wake_ < 0 ||
       ::epoll_ctl(worker->epoll_, EPOLL_CTL_ADD, worker->wake_, &event) != 0) {
     return internal(std::string("cannot make an event loop: ") + std::strerror(errno));
@@ -206,8 +207,6 @@ void Worker::run() {
       if (source) {
         source->on_events(events[static_cast<std::size_t>(i)].events);
       } else {
-        std::uint64_t times;
-        [[maybe_unused]] const auto drained = ::read(wake_, &times, sizeof times);
         is_woken = true;
       }
     }

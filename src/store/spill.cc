@@ -49,6 +49,7 @@ Status Transaction::bound_memory() {
 
 void Transaction::forget_loaded() {
   entries_.clear();
+  entries_index_.clear();
   entries_bytes_ = 0;
   calls_.clear();
   things_.clear();

@@ -131,23 +131,26 @@ Removals& Transaction::change_removals(WorkingCompany& working) {
 
 Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId call) {
   const CallRef ref{company, call};
-  const auto found = entries_.find(ref);
-  if (found != entries_.end()) return &found->second;
+  const auto found = entries_index_.find(ref);
+  if (found != entries_index_.end()) return found->second;
   WorkingEntry loaded;
+  loaded.ref = ref;
   if (rows_) {
     loaded.before = TRY(find_loading(ref));
   } else if ((loaded.cached = ground_.cache.find_newest(ref))) {
     loaded.before = std::make_shared<const core::CallEntry>(loaded.cached->unpack());
   }
   if (!loaded.before) loaded.before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
-  entries_bytes_ += loaded.before->memory_bytes();
-  return &entries_.emplace(ref, std::move(loaded)).first->second;
+  if (rows_) entries_bytes_ += loaded.before->memory_bytes();
+  WorkingEntry& added = entries_.emplace_back(std::move(loaded));
+  entries_index_.emplace(ref, &added);
+  return &added;
 }
 
 core::CallEntry& Transaction::change_entry(WorkingEntry& working) {
   if (!working.changed) {
     working.changed = std::make_shared<core::CallEntry>(*working.before);
-    entries_bytes_ += working.changed->memory_bytes();
+    if (rows_) entries_bytes_ += working.changed->memory_bytes();
   }
   return *working.changed;
 }
@@ -688,10 +691,10 @@ void Transaction::publish() {
   if (rows_ && must_write_files()) {
     ground_.cache.clear();
   } else {
-    for (auto& [ref, working] : entries_) {
+    for (WorkingEntry& working : entries_) {
       if (!working.changed) continue;
       if (!working.cached) working.cached = core::PackedEntry::pack(*working.before);
-      ground_.cache.update(ref, std::move(working.cached),
+      ground_.cache.update(working.ref, std::move(working.cached),
                            core::PackedEntry::pack(*working.changed));
     }
   }

@@ -5,7 +5,9 @@
 
 #include <rocksdb/write_batch.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -137,6 +139,7 @@ class Transaction final : public core::RecordTarget {
     ChangeWriter writer;
   };
   struct WorkingEntry {
+    CallRef ref;
     core::EntryPtr before;                     // as readers see it now
     core::PackedEntryPtr cached;               // the same, where the cache had it
     std::shared_ptr<core::CallEntry> changed;  // ours, once changed
@@ -218,7 +221,8 @@ class Transaction final : public core::RecordTarget {
   Origin records_origin_;
 
   std::unordered_map<CompanyId, std::unique_ptr<WorkingCompany>> companies_;
-  std::unordered_map<CallRef, WorkingEntry, CallRefHash> entries_;
+  std::deque<WorkingEntry> entries_;  // they stay where they are
+  boost::unordered_flat_map<CallRef, WorkingEntry*, CallRefHash> entries_index_;
   // What this transaction has written of things and calls since it last spilled: what it writes
   // cannot be read before.
   std::map<std::string, std::optional<std::string>, std::less<>> things_;
