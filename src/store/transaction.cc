@@ -664,6 +664,7 @@ Status Transaction::remove_grant(CompanyId id, CallId call, UserId user) {
 
 void Transaction::write_row(Family family, std::string_view key, std::string_view value) {
   if (rows_) return rows_->put(family, key, value);
+  if (NearRows::takes(family)) return near_rows_.put(family, key, value);
   const rocksdb::Status put = batch_.Put(ground_.rocks.family(family), slice(key), slice(value));
   ASSERT(put.ok());
 }
@@ -679,6 +680,7 @@ std::vector<CompanyId> Transaction::companies_to_sweep() const {
 Status Transaction::commit() {
   if (rows_ && must_write_files()) return commit_files();
   if (rows_) rows_->copy_to(batch_);
+  near_rows_.copy_to(ground_.rocks, batch_);
   disk_was_asked_ = true;
   const rocksdb::Status written = ground_.rocks.write(batch_, true);
   if (!written.ok()) return from_rocksdb(written, "committing");

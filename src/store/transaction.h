@@ -25,6 +25,7 @@
 #include "store/company_state.h"
 #include "store/entry_cache.h"
 #include "store/load_rows.h"
+#include "store/near_rows.h"
 #include "store/rocks.h"
 #include "store/store.h"
 
@@ -79,7 +80,9 @@ class Transaction final : public core::RecordTarget {
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
 
   // Whether there is nothing to commit.
-  bool is_empty() const { return rows_ ? rows_->empty() : batch_.Count() == 0; }
+  bool is_empty() const {
+    return rows_ ? rows_->empty() : near_rows_.empty() && batch_.Count() == 0;
+  }
   // Whether it only takes away: that is let through when the disk is nearly full.
   bool only_removes() const { return only_removes_; }
   // Of records: lets go of memory, or moves rows to the disk, where too much has gathered.
@@ -230,6 +233,7 @@ class Transaction final : public core::RecordTarget {
   std::unordered_map<std::string, KeyRow> keys_;
 
   rocksdb::WriteBatch batch_;
+  NearRows near_rows_;              // go into the batch at its end
   std::unique_ptr<LoadRows> rows_;  // of records, in place of the batch
 };
 
