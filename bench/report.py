@@ -71,9 +71,13 @@ def side_rows(bench, rounds):
             spread([m.cpu_us for m in all_of], 2),
             spread([m.p50_us / 1000 for m in all_of], 2) if timed else "",
             spread([m.p99_us / 1000 for m in all_of], 2) if timed else "",
-            f"{statistics.median([m.load_share for m in all_of]):.0%}"
-            if all_of[0].load_share else "",
+            load_share(all_of) if all_of[0].load_share else "",
         ]
+
+
+def load_share(measured):
+    share = statistics.median([m.load_share for m in measured])
+    return f"{share:.0%}" + (", the limit" if share > LOAD_SHARE_MAX else "")
 
 
 def figure_rows(bench, rounds):
