@@ -7,8 +7,7 @@
 --         in the sequence (see dataset.py)
 -- Ids stay strings: a number of Lua cannot hold 19 digits.
 
-local CALLS_PREPARED = 409600 -- in requests that are made before the clock starts
-local BUNCHES_PREPARED = 1024
+local CALLS_PREPARED = 400000 -- in requests that are made before the clock starts
 
 sent = 0 -- bunches of requests; global, so that done() can ask for it
 
@@ -52,7 +51,7 @@ local function make_reader(head, calls, count, depth)
     end
   end
   local prepared = {}
-  local kinds = depth > 1 and BUNCHES_PREPARED or math.floor(CALLS_PREPARED / count)
+  local kinds = math.floor(CALLS_PREPARED / (count * depth))
   for i = 1, kinds do
     local bunch = {}
     for j = 1, depth do bunch[j] = message(head, read_body(calls, count)) end
