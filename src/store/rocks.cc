@@ -24,6 +24,16 @@ constexpr std::size_t kWriteBufferBytes = 16 << 20;
 constexpr std::size_t kSmallWriteBufferBytes = 4 << 20;
 constexpr std::uint64_t kLogBytesMax = 48 << 20;
 constexpr std::size_t kIdleIteratorsMax = 16;
+// A part of the block cache, with a lock of its own. The index and the filter of one large file are
+// blocks of megabytes: a part must hold several, or two of them push each other out at every read.
+constexpr std::uint64_t kBlockCachePartBytes = 16 << 20;
+constexpr int kBlockCachePartBitsMax = 6;
+
+int block_cache_part_bits(std::uint64_t bytes) {
+  int bits = 0;
+  while (bits < kBlockCachePartBitsMax && bytes >> (bits + 1) >= kBlockCachePartBytes) ++bits;
+  return bits;
+}
 
 // Drops markers of what was removed, once the company's record no longer reaches back to the
 // removal.
@@ -239,7 +249,8 @@ class Rocks::Lease {
 
 Result<std::unique_ptr<Rocks>> Rocks::open(const RocksOptions& options) {
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
-  rocks->block_cache_ = rocksdb::NewLRUCache(options.block_cache_bytes);
+  rocks->block_cache_ = rocksdb::NewLRUCache(options.block_cache_bytes,
+                                             block_cache_part_bits(options.block_cache_bytes));
   const rocksdb::Options database = database_options(options);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (std::size_t i = 0; i < kFamilyCount; ++i) {
