@@ -219,6 +219,8 @@ void declare_limits(Parser& parser, ServeOptions& options) {
                "open connections of one client address");
 }
 
+constexpr const char* kLoadMemoryHelp = "memory for the rows of a load; more of them wait on disk";
+
 struct ServeTexts {
   std::string tls_cert, tls_key, admin_listen;
   bool insecure_plaintext = false;
@@ -254,6 +256,7 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
   parser.bytes("--cache-bytes", options.store.cache_bytes, "memory for calls and their grants");
   parser.bytes("--block-cache-bytes", options.store.block_cache_bytes,
                "memory for blocks of the store's files");
+  parser.bytes("--load-memory-bytes", options.store.load_memory_bytes, kLoadMemoryHelp);
   parser.bytes("--store-free-bytes-min", options.store.free_bytes_min,
                "below so much free space writes answer 503");
   parser.value("--store-retention", "keep the record of changes so long; not given: for ever",
@@ -391,6 +394,7 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   switch (verb) {
     case Verb::load:
       parser.texts("FILE", files, "records", "FILE")->required();
+      parser.bytes("--load-memory-bytes", task.load_memory_bytes, kLoadMemoryHelp);
       break;
     case Verb::key_create:
       declare_key_create(parser, command);

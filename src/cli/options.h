@@ -33,6 +33,7 @@ struct ServeOptions {
 // Commands that work on a store, one after the other until one fails.
 struct StoreCommands {
   std::string store;
+  std::uint64_t load_memory_bytes = store::EmbeddedOptions().load_memory_bytes;
   std::vector<Command> commands;
 };
 

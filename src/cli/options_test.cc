@@ -91,7 +91,8 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
   const auto options = serve(
       "--listen 127.0.0.1:0 --store /s --load a --load b --demo --admin-listen 127.0.0.1:1 "
       "--drain-delay 5s --rate-per-second 3 --rate-per-day=10000 --cache-bytes 1MiB "
-      "--block-cache-bytes 2MiB --store-free-bytes-min 0 --store-retention 30d --threads 7 "
+      "--block-cache-bytes 2MiB --load-memory-bytes 3MiB --store-free-bytes-min 0 "
+      "--store-retention 30d --threads 7 "
       "--head-bytes-max 4KiB --body-bytes-max 1KiB --nesting-max 8 --ids-max 9 --idle-time 1s "
       "--request-time 2s --write-time 3s --connections-max 10 --connections-per-address-max 11 "
       "--log-requests 0.25 --drain-time 4s");
@@ -107,6 +108,7 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
   EXPECT_EQ(options.rates.per_day, 10000U);
   EXPECT_EQ(options.store.cache_bytes, 1U << 20);
   EXPECT_EQ(options.store.block_cache_bytes, 2U << 20);
+  EXPECT_EQ(options.store.load_memory_bytes, 3U << 20);
   EXPECT_EQ(options.store.free_bytes_min, 0U);
   EXPECT_EQ(options.store.retention, std::chrono::hours(30 * 24));
   EXPECT_EQ(options.server.threads, 7U);
@@ -238,7 +240,8 @@ TEST(Options, OfAFileMustBeOptionsOfServeButMayBeForOthersElsewhere) {
 }
 
 TEST(StoreCommands, CarryWhatTheyNeed) {
-  auto task = commands("load a.ndjson - --store /s");
+  auto task = commands("load a.ndjson - --store /s --load-memory-bytes 5MiB");
+  EXPECT_EQ(task.load_memory_bytes, 5U << 20);
   EXPECT_EQ(task.store, "/s");
   ASSERT_EQ(task.commands.size(), 2U);
   EXPECT_EQ(task.commands[0].verb, Verb::load);

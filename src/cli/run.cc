@@ -80,7 +80,8 @@ Result<Input> input_for_server(const Command& command, Input input) {
 // Opens the store for commands, or has the server that has it open run them.
 class CommandRunner {
  public:
-  explicit CommandRunner(std::string directory) : directory_(std::move(directory)) {}
+  CommandRunner(std::string directory, std::uint64_t load_memory_bytes)
+      : directory_(std::move(directory)), load_memory_bytes_(load_memory_bytes) {}
 
   Result<int> run(const Command& command) {
     Input input = TRY(open_input(command));
@@ -111,16 +112,18 @@ class CommandRunner {
     store::EmbeddedOptions options;
     options.directory = directory_;
     options.create_if_missing = command.verb == Verb::load;
+    options.load_memory_bytes = load_memory_bytes_;
     return store::open_embedded(std::move(options));
   }
 
   const std::string directory_;
+  const std::uint64_t load_memory_bytes_;
   std::unique_ptr<store::Store> store_;
 };
 
 int run_store_commands(const StoreCommands& task) {
   std::signal(SIGPIPE, SIG_IGN);  // an output that has gone is an error of the command
-  CommandRunner runner(task.store);
+  CommandRunner runner(task.store, task.load_memory_bytes);
   for (const auto& command : task.commands) {
     const auto code = runner.run(command);
     if (!code) return refuse(code.error());

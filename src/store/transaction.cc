@@ -141,7 +141,7 @@ Result<Transaction::WorkingEntry*> Transaction::entry(CompanyId company, CallId 
     loaded.before = std::make_shared<const core::CallEntry>(loaded.cached->unpack());
   }
   if (!loaded.before) loaded.before = *TRY(ground_.rocks.read_entry(ref, Rocks::Tier::disk));
-  if (rows_) entries_bytes_ += loaded.before->memory_bytes();
+  if (rows_) entries_bytes_ += loaded.before->memory_bytes() + kWorkingEntryBytes;
   WorkingEntry& added = entries_.emplace_back(std::move(loaded));
   entries_index_.emplace(ref, &added);
   return &added;

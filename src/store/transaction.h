@@ -61,6 +61,7 @@ struct Ground {
 };
 
 inline constexpr std::size_t kPartBytesMax = 256 << 10;  // of one part of a change record
+inline constexpr std::size_t kWorkingEntryBytes = 256;  // of tables and text beside an entry, about
 
 class Transaction final : public core::RecordTarget {
  public:
