@@ -22,7 +22,7 @@ constexpr std::array<const char*, kFamilyCount> kFamilyNames = {"default",   "ca
 // Small, so that replaying the log after a crash takes well under a second.
 constexpr std::size_t kWriteBufferBytes = 16 << 20;
 constexpr std::size_t kSmallWriteBufferBytes = 4 << 20;
-constexpr std::uint64_t kLogBytesMax = 48 << 20;
+constexpr std::uint64_t kLogBytesMax = 24 << 20;
 constexpr std::size_t kIdleIteratorsMax = 16;
 // A part of the block cache, with a lock of its own. The index and the filter of one large file are
 // blocks of megabytes: a part must hold several, or two of them push each other out at every read.
@@ -103,6 +103,9 @@ rocksdb::Options database_options(const RocksOptions& options) {
   // A torn last record is a write that was never acknowledged; damage before it must not pass in
   // silence.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // What was replayed stays in memory until it is as much as usual: a start must not wait for
+  // files.
+  out.avoid_flush_during_recovery = true;
   out.max_background_jobs = 2;
   out.bytes_per_sync = 1 << 20;
   out.skip_stats_update_on_db_open = true;
