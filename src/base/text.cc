@@ -197,18 +197,17 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  if (a.size() >= 8) {
+bool equals_ignoring_case(const char* a, const char* b, std::size_t size) {
+  if (size >= 8) {
     const auto differ = [&](std::size_t at) {
-      return lowercase_eight(a.data() + at) != lowercase_eight(b.data() + at);
+      return lowercase_eight(a + at) != lowercase_eight(b + at);
     };
-    for (std::size_t at = 0; at + 8 < a.size(); at += 8) {
+    for (std::size_t at = 0; at + 8 < size; at += 8) {
       if (differ(at)) return false;
     }
-    return !differ(a.size() - 8);
+    return !differ(size - 8);
   }
-  for (std::size_t i = 0; i < a.size(); ++i) {
+  for (std::size_t i = 0; i < size; ++i) {
     if (lowercase(a[i]) != lowercase(b[i])) return false;
   }
   return true;

@@ -1,6 +1,7 @@
 // Small texts: hex, base64, JSON strings, UTF-8, names of HTTP.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -24,7 +25,11 @@ void append_json_string(std::string& out, std::string_view text);
 
 bool is_valid_utf8(std::string_view text);
 
-// Compares texts, ASCII letters without case, whatever the locale.
-bool equals_ignoring_case(std::string_view a, std::string_view b);
+// Compares texts, ASCII letters without case, whatever the locale. Nearly all that are compared
+// differ in size already: that is seen without a call.
+bool equals_ignoring_case(const char* a, const char* b, std::size_t size);
+inline bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && equals_ignoring_case(a.data(), b.data(), a.size());
+}
 
 }  // namespace earshot

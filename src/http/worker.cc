@@ -232,7 +232,8 @@ int Worker::wait_ms() const {
   const bool is_paused = std::any_of(listeners_.begin(), listeners_.end(),
                                      [](const auto& listener) { return listener->is_paused(); });
   if (connections_.empty() && !is_paused) return -1;
-  const auto left = next_sweep_ - std::chrono::steady_clock::now();
+  // Counted from when the round began: a reading of the clock saved, for a sweep later by a round.
+  const auto left = next_sweep_ - now_;
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   return static_cast<int>(std::max<std::int64_t>(ms, 0));
 }

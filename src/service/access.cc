@@ -24,17 +24,6 @@ void change_access(store::Operation operation, store::Store& store,
   store.write(std::move(command), std::move(done));
 }
 
-Access access_of(std::vector<CallId> calls, store::CallsView view) {
-  ASSERT(view.entries.size() == calls.size());
-  Access access;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    if (!view.entries[i]->has_call()) access.unknown.push_back(calls[i]);
-  }
-  access.calls = std::move(calls);
-  if (access.unknown.empty()) access.entries = std::move(view.entries);
-  return access;
-}
-
 // Whether a call is there twice. Nearly no request repeats one, so that this is mostly all there is
 // to do: a table with one place for every two calls costs a tenth of sorting them. Ids that were
 // chosen to meet in one stretch of it would make that slow; after some steps sorting decides.
@@ -104,6 +93,17 @@ std::vector<core::CallUsers> join_repeated(std::vector<core::CallUsers> calls) {
 
 }  // namespace
 
+Access access_of(std::vector<CallId> calls, store::CallsView view) {
+  ASSERT(view.entries.size() == calls.size());
+  Access access;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (!view.entries[i]->has_call()) access.unknown.push_back(calls[i]);
+  }
+  access.calls = std::move(calls);
+  if (access.unknown.empty()) access.entries = std::move(view.entries);
+  return access;
+}
+
 std::vector<CallId> distinct_calls(std::vector<CallId> calls) {
   if (!has_repeats(calls)) return calls;
   const std::vector<std::size_t> first = first_places(calls);
@@ -122,18 +122,6 @@ std::vector<core::CallUsers> merge_calls(std::vector<core::CallUsers> calls) {
     item.users.erase(std::unique(item.users.begin(), item.users.end()), item.users.end());
   }
   return calls;
-}
-
-void list_access(store::Store& store, const auth::Principal& principal, std::vector<CallId> calls,
-                 ListDone done) {
-  calls = distinct_calls(std::move(calls));
-  auto asked = calls;
-  store.read(
-      principal.company(), std::move(asked),
-      [calls = std::move(calls), done = std::move(done)](Result<store::CallsView> view) mutable {
-        if (!view) return done(std::move(view).error());
-        done(access_of(std::move(calls), std::move(*view)));
-      });
 }
 
 void give_access(store::Store& store, const auth::Principal& principal,

@@ -2,7 +2,7 @@
 // JSON, no status codes; whether the principal may ask was checked before.
 #pragma once
 
-#include <functional>
+#include <utility>
 #include <vector>
 
 #include "auth/credentials.h"
@@ -23,12 +23,6 @@ struct Access {
   std::vector<CallId> unknown;                // in the order asked
 };
 
-// Reads who was given access to the calls. Ids may repeat. `done` is called exactly once, perhaps
-// before this returns, on any thread. Errors: unavailable, internal.
-using ListDone = std::function<void(Result<Access>)>;
-void list_access(store::Store& store, const auth::Principal& principal, std::vector<CallId> calls,
-                 ListDone done);
-
 // What a change came to. Where nothing was asked for, the revision is 0.
 using ChangeDone = store::Store::WriteDone;
 
@@ -46,5 +40,27 @@ std::vector<CallId> distinct_calls(std::vector<CallId> calls);
 
 // Each call once, in the order of first mention, with its users ascending and distinct.
 std::vector<core::CallUsers> merge_calls(std::vector<core::CallUsers> calls);
+
+// What the view says of the calls. REQUIRES: the view is of these calls.
+Access access_of(std::vector<CallId> calls, store::CallsView view);
+
+// Reads who was given access to the calls. Ids may repeat. `done` takes a Result<Access>; it is
+// called exactly once, perhaps before this returns, on any thread. Errors: unavailable, internal.
+// A template, so that the store's callback holds `done` itself: one piece of memory less a read.
+template <class Done>
+void list_access(store::Store& store, const auth::Principal& principal, std::vector<CallId> calls,
+                 Done done) {
+  calls = distinct_calls(std::move(calls));
+  auto asked = calls;
+  store.read(
+      principal.company(), std::move(asked),
+      [calls = std::move(calls), done = std::move(done)](Result<store::CallsView> view) mutable {
+        if (!view) {
+          done(Result<Access>(std::move(view).error()));
+        } else {
+          done(Result<Access>(access_of(std::move(calls), std::move(*view))));
+        }
+      });
+}
 
 }  // namespace earshot::service
