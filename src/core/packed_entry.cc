@@ -183,14 +183,13 @@ Stamp PackedEntry::call_stamp() const {
 }
 
 std::size_t PackedEntry::memory_bytes() const {
-  constexpr std::size_t kAllocatorBytes = 8;  // glibc's, for each block, in steps of 16
-  return (bytes_ + kAllocatorBytes + 15) / 16 * 16;
+  constexpr std::size_t kAllocatorStep = 16;  // of tcmalloc, at the sizes that most entries have
+  return (bytes_ + kAllocatorStep - 1) / kAllocatorStep * kAllocatorStep;
 }
 
 void PackedEntry::free(const PackedEntry* entry) {
-  const std::size_t bytes = entry->bytes_;
   entry->~PackedEntry();
-  ::operator delete(const_cast<PackedEntry*>(entry), bytes);
+  ::operator delete(const_cast<PackedEntry*>(entry));
 }
 
 }  // namespace earshot::core
