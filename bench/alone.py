@@ -210,6 +210,8 @@ def kill_under_gives(ground, side, data):
     load_process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
     time.sleep(ground.options.seconds)
+    if load_process.poll() is not None:
+        raise Failure("the gives ended before the server was killed under them")
     side.process.kill()
     load_process.wait()  # it ends with its first broken connection
     ground.given += 10_000_000  # none of these again

@@ -259,7 +259,8 @@ Made by `{command}`, which writes this page.
 
 - *Loaded*: `earshot load` from a pipe, on one core, the records made on the other; *peak* is its
   memory with pages of files.
-- Sizes on disk are as the load leaves them.
+- Sizes on disk are as the load leaves them, but that of changes of single gives, which is after files were
+  rewritten to the last level, and of the store of 10⁶ grants: a change takes the same room in each.
 - *Anonymous* memory is the server's after reads and gives over all companies; the bar takes 1.2 × the
   two caches of 256 MiB off.
 - *Killed*: from the start of the program to its first answer, after `kill -9` under 64 gives.

@@ -1,6 +1,7 @@
 #include "cli/run.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,7 +133,17 @@ int run_store_commands(const StoreCommands& task) {
   return 0;
 }
 
+// Connections are descriptors, and so are the files that a large load waits in; the usual soft
+// limit is 1024.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_task(const Task& task) {
+  raise_descriptor_limit();
   if (const auto* text = std::get_if<Text>(&task)) {
     std::fputs(text->text.c_str(), stdout);
     return std::fflush(stdout) == 0 ? 0 : 1;

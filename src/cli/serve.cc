@@ -1,7 +1,6 @@
 #include "cli/serve.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,14 +51,6 @@ bool is_end_pending() {
   sigemptyset(&pending);
   sigpending(&pending);
   return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
-}
-
-// Each connection is a descriptor, and the usual soft limit is 1024.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Everything that a serving process has, in the order in which it is made.
@@ -210,7 +201,6 @@ void block_signals() {
 }
 
 int serve(const ServeOptions& options) {
-  raise_descriptor_limit();
   {
     Service service(options);
     if (const auto opened = service.open(); !opened) {

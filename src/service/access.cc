@@ -25,7 +25,7 @@ void change_access(store::Operation operation, store::Store& store,
 }
 
 // Whether a call is there twice. Nearly no request repeats one, so that this is mostly all there is
-// to do: a table with one place for every two calls costs a tenth of sorting them. Ids that were
+// to do: a table with two places or more for each call costs a tenth of sorting them. Ids that were
 // chosen to meet in one stretch of it would make that slow; after some steps sorting decides.
 bool has_repeats(const std::vector<CallId>& calls) {
   if (calls.size() < 2) return false;

@@ -103,7 +103,11 @@ class RecordsAhead final : public store::RecordSource {
         thread_([this] { read(); }) {}
 
   ~RecordsAhead() override {
-    stops_ = true;
+    {
+      // Under the lock: else the reading thread may look before and sleep after.
+      const std::lock_guard lock(mutex_);
+      stops_ = true;
+    }
     room_.notify_all();
     thread_.join();
   }

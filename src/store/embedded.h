@@ -29,7 +29,7 @@ struct EmbeddedOptions {
   std::chrono::seconds retention_every{60};  // how often it is applied
   std::chrono::milliseconds house_every{
       10000};  // small upkeep: files let go, directories forgotten
-  std::uint64_t load_memory_bytes = 256ULL << 20;  // of a load; more of its rows wait on disk
+  std::uint64_t load_memory_bytes = 128ULL << 20;  // of a load; more of its rows wait on disk
   Clock clock = wall_now;
 };
 

@@ -27,6 +27,7 @@ constexpr std::size_t kSweepRowsMax = 1000;  // of one sweep's revision
 constexpr std::chrono::milliseconds kSpaceCheckEvery{200};
 constexpr std::chrono::seconds kReadPatience{5};  // for a revision that is being published
 constexpr std::size_t kLogRead = 64;
+constexpr std::size_t kJobsAtOnceMax = 8;  // of one reading thread, answered together
 
 Error errno_error(const std::string& doing) {
   return internal(doing + ": " + std::strerror(errno));
@@ -145,21 +146,17 @@ Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb
   return std::unique_ptr<Store>(TRY(EmbeddedStore::open(std::move(options), env)));
 }
 
-ReadPool::ReadPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
-  for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {
-    threads_.emplace_back([this] { work(); });
-  }
+ReadPool::ReadPool(std::size_t threads, std::size_t queue_max)
+    : queue_max_(queue_max), threads_count_(std::max<std::size_t>(threads, 1)) {
+  for (std::size_t i = 0; i < threads_count_; ++i) threads_.emplace_back([this] { work(); });
 }
 
 ReadPool::~ReadPool() { stop(); }
 
 bool ReadPool::submit(std::function<void()> job) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_ || jobs_.size() >= queue_max_) return false;
-    jobs_.push_back(std::move(job));
-  }
-  more_.notify_one();
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || jobs_.size() >= queue_max_) return false;
+  jobs_.push_back(std::move(job));
   return true;
 }
 
@@ -175,16 +172,22 @@ void ReadPool::stop() {
 }
 
 void ReadPool::work() {
+  std::vector<std::function<void()>> taken;
   while (true) {
-    std::function<void()> job;
     {
       std::unique_lock lock(mutex_);
       more_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
       if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+      // Each thread its part, so that a disk has something to do for all of them.
+      const std::size_t part = (jobs_.size() + threads_count_ - 1) / threads_count_;
+      for (std::size_t left = std::min(part, kJobsAtOnceMax); left > 0; --left) {
+        taken.push_back(std::move(jobs_.front()));
+        jobs_.pop_front();
+      }
     }
-    job();
+    const HeldWakes until_all_are_done;
+    for (const auto& job : taken) job();
+    taken.clear();
   }
 }
 
@@ -218,11 +221,11 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       rocks_(std::move(rocks)),
       cache_(options_.cache_bytes),
       companies_(*rocks_),
-      pool_(options_.read_threads, options_.read_queue_max),
+      pool_(std::make_shared<ReadPool>(options_.read_threads, options_.read_queue_max)),
       queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
 
 EmbeddedStore::~EmbeddedStore() {
-  pool_.stop();  // first: its jobs may still hand commands to the committer
+  pool_->stop();  // first: its jobs may still hand commands to the committer
   queue_->close();
   if (committer_.joinable()) committer_.join();
   rocks_->close();
@@ -267,7 +270,8 @@ void EmbeddedStore::read(CompanyId company, std::vector<CallId> calls, ReadDone 
     ASSERT(from_disk->has_value());
     done(std::move(**from_disk));
   };
-  if (!pool_.submit(std::move(job))) done(unavailable("too many reads wait for the disk"));
+  if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
+  earshot::wake(pool_);
 }
 
 Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company,
@@ -337,11 +341,12 @@ void EmbeddedStore::write(GrantCommand command, WriteDone done) {
   if (warm(command, Rocks::Tier::memory))
     return enqueue({std::move(command), std::move(done), nullptr});
   auto shared = std::make_shared<Job>(Job{std::move(command), std::move(done), nullptr});
-  const bool taken = pool_.submit([this, shared] {
+  const bool taken = pool_->submit([this, shared] {
     warm(shared->command, Rocks::Tier::disk);
     enqueue(std::move(*shared));
   });
-  if (!taken) shared->done(unavailable("too many writes wait for the disk"));
+  if (!taken) return shared->done(unavailable("too many writes wait for the disk"));
+  earshot::wake(pool_);
 }
 
 bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {

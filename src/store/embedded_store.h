@@ -31,13 +31,14 @@ Status write_synced(const std::string& path, std::string_view text);
 // Waits until the disk has the names in a directory.
 Status sync_directory(const std::string& path);
 
-// Takes jobs on a few threads; refuses more than it may hold.
-class ReadPool {
+// Takes jobs on a few threads; refuses more than it may hold. Who submits wakes it.
+class ReadPool final : public Sleeper {
  public:
   ReadPool(std::size_t threads, std::size_t queue_max);
-  ~ReadPool();
+  ~ReadPool() override;
   // Whether the job was taken.
   bool submit(std::function<void()> job);
+  void wake() override { more_.notify_all(); }
   // Runs what was taken, then ends the threads.
   void stop();
 
@@ -45,6 +46,7 @@ class ReadPool {
   void work();
 
   const std::size_t queue_max_;
+  const std::size_t threads_count_;
   std::mutex mutex_;
   std::condition_variable more_;
   std::deque<std::function<void()>> jobs_;
@@ -119,7 +121,7 @@ class EmbeddedStore final : public Store {
   EntryCache cache_;
   KeyTable keys_;
   Companies companies_;
-  ReadPool pool_;
+  const std::shared_ptr<ReadPool> pool_;
   CommitObserver observer_;
 
   const std::shared_ptr<CommitQueue> queue_;

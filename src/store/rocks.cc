@@ -103,9 +103,6 @@ rocksdb::Options database_options(const RocksOptions& options) {
   // A torn last record is a write that was never acknowledged; damage before it must not pass in
   // silence.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  // What was replayed stays in memory until it is as much as usual: a start must not wait for
-  // files.
-  out.avoid_flush_during_recovery = true;
   out.max_background_jobs = 2;
   out.bytes_per_sync = 1 << 20;
   out.skip_stats_update_on_db_open = true;
@@ -124,7 +121,7 @@ void tune_family(rocksdb::Options& out, Family which,
   out.max_write_buffer_number = 3;
   out.level_compaction_dynamic_level_bytes = true;
   out.compression = rocksdb::kLZ4Compression;
-  out.bottommost_compression = rocksdb::kZSTD;
+  out.bottommost_compression = which == Family::changes ? rocksdb::kZSTD : rocksdb::kLZ4Compression;
 
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = block_cache;
