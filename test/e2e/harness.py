@@ -133,8 +133,10 @@ class Environment:
 
 
 def clean_environment(extra=None):
-    """This process's environment without options for the program."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EARSHOT_")}
+    """This process's environment without options for the program or for libpq."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "PG"))
+    }
     return {**kept, **(extra or {})}
 
 
