@@ -6,7 +6,8 @@ of every object is. Knows nothing of servers.
 The method sweeps the history's starts and ends in order and keeps every state that is still
 possible: the value, and which of the operations under way have taken effect already. An operation
 must have taken effect by its end. An operation that was never answered may have or not; its end is
-the moment when its server was gone."""
+the moment when it could take effect no more. Of unanswered ones that do the same only the one that
+ends first need be tried: whatever another of them explains, it explains too."""
 
 from collections import namedtuple
 
@@ -29,22 +30,27 @@ def timeline(operations):
     return events
 
 
-def close_over(states, under_way, kinds, values):
+def close_over(states, under_way, operations):
     """All states that can be reached by letting operations under way take effect, in any order."""
+    answered = [index for index in under_way if not operations[index].unanswered]
+    unanswered = sorted(set(under_way) - set(answered), key=lambda index: operations[index].end)
     waiting = list(states)
     reached = set(states)
     while waiting:
         value, done = waiting.pop()
-        for index, bit in under_way.items():
+        left = [index for index in unanswered if not done & under_way[index]]
+        first = {operations[index].kind: index for index in reversed(left)}
+        for index in [*answered, *first.values()]:
+            bit = under_way[index]
             if done & bit:
                 continue
-            kind = kinds[index]
-            if kind == "read":
-                if values[index] != value:
+            operation = operations[index]
+            if operation.kind == "read":
+                if operation.value != value:
                     continue
                 state = (value, done | bit)
             else:
-                state = (kind == "set", done | bit)
+                state = (operation.kind == "set", done | bit)
             if state not in reached:
                 reached.add(state)
                 waiting.append(state)
@@ -54,8 +60,6 @@ def close_over(states, under_way, kinds, values):
 def first_contradiction(operations, initial=False):
     """None if the history is linearizable, else the operation at whose end no state is possible any
     more."""
-    kinds = [operation.kind for operation in operations]
-    values = [operation.value for operation in operations]
     states = {(initial, 0)}
     under_way = {}  # index -> bit
     free_bits = []
@@ -66,7 +70,7 @@ def first_contradiction(operations, initial=False):
             continue
         bit = under_way[index]
         if any(not done & bit for _, done in states):
-            states = close_over(states, under_way, kinds, values)
+            states = close_over(states, under_way, operations)
         if operations[index].unanswered:
             states = {(value, done & ~bit) for value, done in states}
         else:

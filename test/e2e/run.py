@@ -27,7 +27,7 @@ SUITES = [
     "docs",
     "clients",
 ]
-LONG_SUITES = ["crash"]
+LONG_SUITES = ["crash", "cluster"]
 
 
 def parse_arguments():
@@ -46,6 +46,9 @@ def parse_arguments():
     )
     parser.add_argument(
         "--seconds", type=float, default=8, help="how long each test of `linear` writes and reads"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="how often the long forms of `cluster` go round"
     )
     parser.add_argument(
         "--lines", type=int, default=300_000, help="size of the big load of `records`"

@@ -33,6 +33,15 @@ ACCEPTED = {
         Operation(0, 10, "set", None, True),
         Operation(11, 12, "read", False),
     ],
+    "two unanswered sets, of which the one that ends first is needed first": [
+        Operation(0, 30, "set", None, True),
+        Operation(0, 10, "set", None, True),
+        *operations((1, 2, "read", True), (3, 4, "clear", None), (20, 21, "read", True)),
+    ],
+    "forty unanswered ones at once": [
+        *[Operation(n, 500, ("set", "clear")[n % 2], None, True) for n in range(40)],
+        *operations(*[(200 + n, 201 + n, "read", n % 4 < 2) for n in range(0, 40, 2)]),
+    ],
 }
 
 REJECTED = {
@@ -54,6 +63,16 @@ REJECTED = {
         Operation(0, 10, "set", None, True),
         Operation(11, 12, "read", False),
         Operation(13, 14, "read", True),
+    ],
+    "one unanswered set that is needed twice": [
+        Operation(0, 30, "set", None, True),
+        *operations((1, 2, "read", True), (3, 4, "clear", None), (20, 21, "read", True)),
+    ],
+    "two unanswered sets that are needed when only one is left": [
+        Operation(0, 30, "set", None, True),
+        Operation(0, 10, "set", None, True),
+        *operations((11, 12, "read", True), (13, 14, "clear", None), (15, 16, "read", True)),
+        *operations((17, 18, "clear", None), (19, 20, "read", True)),
     ],
 }
 
