@@ -124,7 +124,8 @@ class Postgres:
 
     def is_ready(self):
         if self.process.poll() is not None:
-            raise Failure(f"PostgreSQL does not start:\n{self.log_text()[-3000:]}")
+            with open(self.log_path, errors="replace") as log:
+                raise Failure(f"PostgreSQL does not start:\n{log.read()[-3000:]}")
         command = [os.path.join(PROGRAMS, "pg_isready"), "-q", "-h", "127.0.0.1"]
         return subprocess.run([*command, "-p", str(self.port)], check=False).returncode == 0
 
@@ -160,10 +161,6 @@ class Postgres:
         self.guard.stdin.close()
         self.guard.wait(STOP_SECONDS)
 
-    def log_text(self):
-        with open(self.log_path, errors="replace") as file:
-            return file.read()
-
     def url(self, database="postgres", role=ROLE):
         return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
 
@@ -192,6 +189,10 @@ class Databases:
         self.durable = durable
         self.server = None
         self.count = 0
+
+    def apart(self):
+        """The same in a server of its own, durable as one in production."""
+        return Databases(self.binary, durable=True)
 
     def make(self):
         """The URL of a database of its own, as `earshot migrate` leaves it."""
@@ -234,20 +235,57 @@ class Databases:
     def sql(self, url, text, role=SUPERUSER):
         return self.server.sql(text, name_of(url), role)
 
-    def others(self, url):
-        """How many connections to the database there are."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
-        return int(self.server.sql(f"{query}'{name_of(url)}'"))
+    def export(self, url):
+        """All that is in the database, as pg_dump writes it."""
+        command = [os.path.join(PROGRAMS, "pg_dump"), "--inserts", "-d", url]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=clean_environment(),
+            timeout=60,
+            check=False,
+        )
+        check(done.returncode == 0, "pg_dump:", done.stderr[-2000:])
+        return done.stdout
 
-    def wait_left(self, url, seconds=30):
-        """Until nobody is connected to the database: what a killed process had sent may be carried
-        out before, and not after."""
-        wait_until(lambda: self.others(url) == 0, seconds, "connections to end")
+    def wait_for_orphans(self, url):
+        """Until the database has no connection left whose client is gone: what a killed process had
+        sent may be carried out before, and not after."""
+        query = "SELECT client_port FROM pg_stat_activity WHERE client_port > 0 AND datname = "
+
+        def none_left():
+            served = self.server.sql(f"{query}'{name_of(url)}'").split()
+            return set(map(int, served)) <= client_ports(self.server.port)
+
+        wait_until(none_left, 30, "connections of killed processes to end")
+
+    def log_size(self):
+        return os.path.getsize(self.server.log_path) if self.server else 0
+
+    def log_text(self, begin=0):
+        """What the server has said since its log was that long."""
+        if not self.server:
+            return ""
+        with open(self.server.log_path, "rb") as file:
+            file.seek(begin)
+            return file.read().decode(errors="replace")
 
     def close(self):
         if self.server:
             self.server.close()
             self.server = None
+
+
+def client_ports(port):
+    """Ports of this machine from which somebody is connected to that port of it."""
+    found = set()
+    with open("/proc/net/tcp") as file:
+        for line in list(file)[1:]:
+            _, here, there, state = line.split()[:4]
+            if int(there.split(":")[1], 16) == port and state == "01":
+                found.add(int(here.split(":")[1], 16))
+    return found
 
 
 def name_of(url):

@@ -1,5 +1,5 @@
 """What every suite stands on: declaring tests, running them bounded in time, and the directory,
-random numbers and servers that belong to one test. Knows nothing of what is tested."""
+random numbers, stores and servers that belong to one test. Knows nothing of what is tested."""
 
 import contextlib
 import faulthandler
@@ -16,6 +16,7 @@ import traceback
 import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STORES = ("embedded", "postgres")
 
 
 class Failure(Exception):
@@ -43,19 +44,21 @@ def shorten(value, length=600):
 
 
 class Test:
-    def __init__(self, function, promise, seconds):
+    def __init__(self, function, promise, seconds, stores):
         self.function = function
         self.promise = promise
         self.seconds = seconds
+        self.stores = stores
 
 
 def suite():
-    """A fresh pair: the list of a suite's tests, and the decorator that puts functions on it."""
+    """A fresh pair: the list of a suite's tests, and the decorator that puts functions on it. A
+    test runs on every store, unless its promise is about one of them."""
     tests = []
 
-    def test(promise, seconds=30):
+    def test(promise, seconds=30, stores=STORES):
         def declare(function):
-            tests.append(Test(function, promise, seconds))
+            tests.append(Test(function, promise, seconds, stores))
             return function
 
         return declare
@@ -64,9 +67,10 @@ def suite():
 
 
 class Environment:
-    """What one test may use. Everything in it ends with the test."""
+    """What one test may use. Everything in it ends with the test. `databases` makes its stores;
+    without, they are directories."""
 
-    def __init__(self, binary, seed, options):
+    def __init__(self, binary, seed, options, databases=None):
         self.binary = binary
         self.seed = seed
         self.options = options
@@ -74,6 +78,12 @@ class Environment:
         self.notes = []
         self.directory = tempfile.mkdtemp(prefix="earshot-e2e-")
         self.processes = []
+        self.databases = databases
+        self.is_embedded = databases is None
+        self.stores = {}
+        self.at_end = contextlib.ExitStack()
+        if databases:
+            self.at_end.callback(self._keep_log, databases, databases.log_size())
 
     def note(self, text):
         """Adds to the test's line: a figure that was measured."""
@@ -81,6 +91,33 @@ class Environment:
 
     def path(self, name):
         return os.path.join(self.directory, name)
+
+    def store(self, name="store"):
+        """What --store takes: a directory, or the URL of a migrated database; for the same name the
+        same."""
+        if self.is_embedded:
+            return self.path(name)
+        if name not in self.stores:
+            self.stores[name] = self.databases.make()
+            self.at_end.callback(self.databases.drop, self.stores[name])
+        return self.stores[name]
+
+    def settle(self, store):
+        """After a process that used the store was killed: until nothing that it had sent can take
+        effect any more."""
+        if not self.is_embedded:
+            self.databases.wait_for_orphans(store)
+
+    def own_databases(self):
+        """From here on stores are databases of a PostgreSQL that this test alone has and may crash,
+        set up as in production."""
+        self.databases = self.databases.apart()
+        self.at_end.callback(self.databases.close)
+        self.at_end.callback(self._keep_log, self.databases, 0)
+        return self.databases
+
+    def _keep_log(self, databases, begin):
+        self.write("postgresql.log", databases.log_text(begin))
 
     def write(self, name, text):
         with open(self.path(name), "w" if isinstance(text, str) else "wb") as file:
@@ -124,6 +161,7 @@ class Environment:
                 process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
+        self.at_end.close()
 
     def logs(self):
         for name in sorted(os.listdir(self.directory)):
@@ -154,11 +192,11 @@ def run_bounded(function, seconds):
         signal.signal(signal.SIGALRM, previous)
 
 
-def run_test(name, test, binary, seed, options):
+def run_test(name, test, binary, seed, options, databases=None):
     """Runs one test and prints its line; whether it held."""
     # Every test has random numbers of its own, so that it can be run again alone.
     own_seed = seed ^ zlib.crc32(f"{name}/{test.promise}".encode())
-    environment = Environment(binary, own_seed, options)
+    environment = Environment(binary, own_seed, options, databases)
     started = time.monotonic()
     error = None
     try:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs the end-to-end suites against the built program:
 
-    test/e2e/run.py [SUITE…] [--binary build/release/earshot] [--seed N]
+    test/e2e/run.py [SUITE…] [--store embedded|postgres] [--binary build/release/earshot] [--seed N]
 
-Without a suite, all that belong to an ordinary test run. One line a test, a last line with the
-count, and a non-zero exit when a promise did not hold. Each test can be had again with the seed
-that was printed."""
+Without a suite, all that belong to an ordinary test run; each test on the store that was named, if
+its promise is about it. One line a test, a last line with the count, and a non-zero exit when a
+promise did not hold. Each test can be had again with the seed that was printed."""
 
 import argparse
 import importlib
@@ -13,7 +13,8 @@ import os
 import random
 import sys
 
-from harness import ROOT, run_test
+from database import Databases
+from harness import ROOT, STORES, run_test
 
 SUITES = [
     "harness",
@@ -37,6 +38,7 @@ def parse_arguments():
     parser.add_argument(
         "suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES + LONG_SUITES)}"
     )
+    parser.add_argument("--store", choices=STORES, default=STORES[0])
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/earshot"))
     parser.add_argument(
         "--seed", type=int, default=int(os.environ.get("EARSHOT_SEED") or random.getrandbits(32))
@@ -73,15 +75,20 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     print(f"seed {arguments.seed}", flush=True)
+    databases = Databases(arguments.binary) if arguments.store == "postgres" else None
     passed = failed = 0
-    for name in arguments.suites or SUITES:
-        for test in importlib.import_module(f"suites.{name}").tests:
-            if arguments.only not in test.promise:
-                continue
-            if run_test(name, test, arguments.binary, arguments.seed, arguments):
-                passed += 1
-            else:
-                failed += 1
+    try:
+        for name in arguments.suites or SUITES:
+            for test in importlib.import_module(f"suites.{name}").tests:
+                if arguments.store not in test.stores or arguments.only not in test.promise:
+                    continue
+                if run_test(name, test, arguments.binary, arguments.seed, arguments, databases):
+                    passed += 1
+                else:
+                    failed += 1
+    finally:
+        if databases:
+            databases.close()
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

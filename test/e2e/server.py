@@ -22,7 +22,8 @@ def free_port():
 
 
 class Server:
-    """A server of an environment. `store` is a directory; options are those of the command line."""
+    """A server of an environment. `store` is what --store takes; options are those of the command
+    line."""
 
     count = 0
 
@@ -31,7 +32,7 @@ class Server:
     ):
         Server.count += 1
         self.env = env
-        self.store = store or env.path("store")
+        self.store = store or env.store()
         self.log_path = env.path(f"server-{Server.count:03}.log")
         self.lines = queue.Queue()
         arguments = [

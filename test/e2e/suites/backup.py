@@ -72,6 +72,7 @@ def check_copy(env, directory, writers, at_least, at_most):
 @test(
     "a backup under load has all that was acknowledged before, each request whole, and is served",
     seconds=180,
+    stores=("embedded",),
 )
 def backs_up_under_load(env):
     env.command("load", env.write("backup.ndjson", ndjson(records())), "--store", env.path("store"))
@@ -111,7 +112,10 @@ def backs_up_under_load(env):
     env.note(f"backups in at most {slowest:.2f} s")
 
 
-@test("a backup is made without a server too, never over something, and is itself backed up")
+@test(
+    "a backup is made without a server too, never over something, and is itself backed up",
+    stores=("embedded",),
+)
 def backs_up_offline(env):
     store = env.path("store")
     env.command("load", env.write("records.ndjson", RECORDS), "--store", store)

@@ -145,7 +145,7 @@ def curl_lines(env):
             found = commands(file.read())
         if not found:
             continue
-        server = Server(env, "--demo", store=env.path(f"store{number}"))
+        server = Server(env, "--demo", store=env.store(f"store{number}"))
         for command in found:
             printed = "\n".join(command.printed)
             got = run(env, command, server.address.rsplit(":", 1)[1])

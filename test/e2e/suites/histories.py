@@ -88,7 +88,7 @@ class History:
         self.loads = 0
         self.server = None
         env.command(
-            "load", env.write("initial.ndjson", ndjson(records)), "--store", env.path("store")
+            "load", env.write("initial.ndjson", ndjson(records)), "--store", env.store()
         )
         self.start()
 
@@ -111,7 +111,7 @@ class History:
         self.loads += 1
         records = random_changes(self.random, self.model, self.random.choice([1, 3, 10, 40]))
         path = self.env.write("changes.ndjson", ndjson(records))
-        self.env.command("load", path, "--store", self.env.path("store"))
+        self.env.command("load", path, "--store", self.env.store())
 
     def check_all(self):
         """Every call of every company reads as the model says."""
@@ -131,11 +131,11 @@ class History:
         return found
 
     def check_dump(self):
-        text = self.env.command("dump", "--store", self.env.path("store"))
+        text = self.env.command("dump", "--store", self.env.store())
         check_equal(differences(facts_of_dump(text), self.model.facts()), [], "dump and model")
 
     def verify(self):
-        done = self.env.run("verify", "--store", self.env.path("store"))
+        done = self.env.run("verify", "--store", self.env.store())
         check(done.returncode == 0, "verify:", done.stdout, done.stderr)
 
     def resolve(self, worker):
@@ -165,7 +165,7 @@ class History:
         company.grants.update(possible[0])
         if len(possible) > 1:
             # They read the same; notes and expiries tell them apart.
-            dump = facts_of_dump(self.env.command("dump", "--store", self.env.path("store")))
+            dump = facts_of_dump(self.env.command("dump", "--store", self.env.store()))
             for grants in possible:
                 company.grants.update(copy.deepcopy(grants))
                 if {fact for fact in dump if is_grant_of(fact, company, calls)} == {
@@ -241,6 +241,7 @@ def killed_writing(history):
             kill,
         ]
     )
+    history.env.settle(history.server.store)
     if history.random.random() < 0.15:
         history.verify()
     history.start()
@@ -250,7 +251,8 @@ def killed_writing(history):
 
 
 def killed_loading(history):
-    """Kills the server while it applies records: all of them are there afterwards, or none."""
+    """Kills who applies records: all of them are there afterwards, or none. Over PostgreSQL that is
+    the command, else the server."""
     before = copy.deepcopy(history.model)
     records = random_changes(history.random, history.model, 200)
     path = history.env.write("changes.ndjson", ndjson(records))
@@ -259,15 +261,18 @@ def killed_loading(history):
         "load",
         path,
         "--store",
-        history.env.path("store"),
+        history.env.store(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=clean_environment(),
     )
     time.sleep(history.random.random() * 0.05)
+    if not history.env.is_embedded:
+        loading.kill()
     history.server.kill()
     code = loading.wait(30)
-    facts = facts_of_dump(history.env.command("dump", "--store", history.env.path("store")))
+    history.env.settle(history.server.store)
+    facts = facts_of_dump(history.env.command("dump", "--store", history.env.store()))
     if facts != history.model.facts():
         check_equal(
             differences(facts, before.facts()),

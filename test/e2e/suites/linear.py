@@ -2,6 +2,7 @@
 Each pair must be explained by one order of its operations, and a read of several calls must show
 all of them at one moment."""
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -10,7 +11,7 @@ import time
 from collections import defaultdict
 
 from harness import Failure, check, check_equal, suite
-from http11 import PATH, Closed, Client, basic, check_ok, access_list
+from http11 import Closed, Client, basic
 from linearizability import Operation, check_histories
 from model import ndjson
 from server import Server
@@ -23,8 +24,8 @@ HOT_USERS = [1, 2, 3]
 CLONE_CALLS = list(range(200, 240))
 COLD_CALLS = list(range(1000, 3000))
 COUNTED_USERS = list(range(10_000, 16_000))
-# Of --cache-bytes: one that holds a part of the calls, so that they come and go, and one that holds
-# nothing.
+# Of --cache-bytes, for a store in a directory: one that holds a part of the calls, so that they come
+# and go, and one that holds nothing.
 SMALL_CACHES = [96 << 10, 4096]
 BIG_CACHES = [64 << 20, 4096]
 FORK = multiprocessing.get_context("fork")
@@ -44,10 +45,47 @@ def records():
         yield {"kind": "call", "callId": str(call)}
 
 
+def caches(env, several):
+    """Over PostgreSQL calls are not cached: one run is enough."""
+    return several if env.is_embedded else several[:1]
+
+
 def serve(env, cache_bytes):
-    store = env.path(f"store-{cache_bytes}")
+    """The servers of a store: one that has a directory, or three on one database."""
+    store = env.store(f"store-{cache_bytes}")
     env.command("load", env.write("linear.ndjson", ndjson(records())), "--store", store)
+    count = 1 if env.is_embedded else 3
+    return [start(env, cache_bytes, store) for _ in range(count)]
+
+
+def start(env, cache_bytes, store):
     return Server(env, "--cache-bytes", cache_bytes, "--drain-delay", "0", store=store)
+
+
+def addresses_of(servers):
+    return [server.address for server in servers]
+
+
+class Clients:
+    """One for each server; `any` is a random one that is left."""
+
+    def __init__(self, addresses, rng):
+        self.random = rng
+        self.clients = []
+        for address in addresses:
+            with contextlib.suppress(ConnectionError):
+                self.clients.append(Client(address, KEY, timeout=30))
+
+    def any(self):
+        return self.random.choice(self.clients)
+
+    def drop(self, client):
+        client.close()
+        self.clients.remove(client)
+
+    def close(self):
+        for client in self.clients:
+            client.close()
 
 
 def run_processes(work, arguments, seconds):
@@ -82,15 +120,14 @@ def run_processes(work, arguments, seconds):
 # --- one pair, one register
 
 
-def touch_pairs(address, seed, calls, users, deadline):
-    """Gives, removes and reads pairs at random: [(start, end or None, kind, {pair: value})]."""
+def touch_pairs(addresses, seed, calls, users, deadline):
+    """Gives, removes and reads pairs at random, each time at a random server:
+    [(start, end or None, kind, {pair: value})]. Goes on while there is a server."""
     rng = random.Random(seed)
     log = []
-    try:
-        client = Client(address, KEY, timeout=30)
-    except ConnectionError:
-        return log
-    while time.monotonic() < deadline:
+    clients = Clients(addresses, rng)
+    while time.monotonic() < deadline and clients.clients:
+        client = clients.any()
         roll = rng.random()
         chosen = rng.sample(calls, rng.randint(1, len(calls)))
         kind = "read" if roll < 0.4 else "set" if roll < 0.7 else "clear"
@@ -111,8 +148,8 @@ def touch_pairs(address, seed, calls, users, deadline):
         except (Closed, ConnectionError):
             if kind != "read" and (not log or log[-1][0] != start):
                 log.append((start, None, kind, values))
-            break
-    client.close()
+            clients.drop(client)
+    clients.close()
     return log
 
 
@@ -133,19 +170,21 @@ def with_ends(log, gone):
 
 @test("each pair's operations have one order that explains every answer", seconds=120)
 def pairs_are_registers(env):
-    for cache_bytes in SMALL_CACHES:
-        server = serve(env, cache_bytes)
+    several = caches(env, SMALL_CACHES)
+    for cache_bytes in several:
+        servers = serve(env, cache_bytes)
         work = [
-            (server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(6)
+            (addresses_of(servers), env.random.getrandbits(32), HOT_CALLS, HOT_USERS)
+            for _ in range(6)
         ]
-        logs = run_processes(touch_pairs, work, env.options.seconds / 2)
+        logs = run_processes(touch_pairs, work, env.options.seconds / len(several))
         check(all(end for log in logs for _, end, _, _ in log), "requests without an answer")
         histories = by_pair(with_ends(log, 0) for log in logs)
         check_histories(histories)
         requests = sum(map(len, logs))
         check(requests > 100, "only", requests, "requests")
         env.note(f"{requests} requests, {sum(map(len, histories.values()))} operations on pairs")
-        server.stop()
+        stop(servers)
     doctored = {pair: turn_one_late_read(history) for pair, history in histories.items()}
     for pair, history in doctored.items():
         try:
@@ -153,6 +192,11 @@ def pairs_are_registers(env):
         except Failure:
             continue
         check(False, "a turned read of pair", pair, "was not noticed")
+
+
+def stop(servers):
+    for server in servers:
+        server.stop()
 
 
 def turn_one_late_read(history):
@@ -169,22 +213,29 @@ def turn_one_late_read(history):
     seconds=120,
 )
 def pairs_survive_kills(env):
-    server = serve(env, SMALL_CACHES[0])
+    servers = serve(env, SMALL_CACHES[0])
     logs = []
-    for _ in range(4):
+    for number in range(4):
+        server = servers[number % len(servers)]
         work = [
-            (server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS) for _ in range(4)
+            (addresses_of(servers), env.random.getrandbits(32), HOT_CALLS, HOT_USERS)
+            for _ in range(4)
         ]
         killer = FORK.Process(target=kill_later, args=(server.pid, env.random.uniform(0.3, 1.0)))
         killer.start()
         part = run_processes(touch_pairs, work, 1.5)
         killer.join(10)
         server.wait_exit(10)
+        env.settle(server.store)
         gone = time.monotonic_ns()
         logs += [with_ends(log, gone) for log in part]
-        server = Server(env, "--drain-delay", "0", store=server.store)
+        servers[number % len(servers)] = start(env, SMALL_CACHES[0], server.store)
     last = touch_pairs(
-        server.address, env.random.getrandbits(32), HOT_CALLS, HOT_USERS, time.monotonic() + 0.5
+        addresses_of(servers),
+        env.random.getrandbits(32),
+        HOT_CALLS,
+        HOT_USERS,
+        time.monotonic() + 0.5,
     )
     logs.append(with_ends(last, 0))
     check_histories(by_pair(logs))
@@ -200,84 +251,82 @@ def kill_later(pid, seconds):
 # --- several calls, one moment
 
 
-def write_clones(address, seed, users, deadline):
+def write_clones(addresses, seed, users, deadline):
     """Gives and takes users on all clones, always in one request."""
     rng = random.Random(seed)
-    client = Client(address, KEY, timeout=30)
+    clients = Clients(addresses, rng)
     count = 0
     while time.monotonic() < deadline:
         chosen = rng.sample(users, rng.randint(1, len(users)))
         order = rng.sample(CLONE_CALLS, len(CLONE_CALLS))
+        client = clients.any()
         (client.give if rng.random() < 0.5 else client.remove)({call: chosen for call in order})
         count += 1
-    client.close()
+    clients.close()
     return count
 
 
-def read_clones(address, seed, deadline):
+def read_clones(addresses, seed, deadline):
     rng = random.Random(seed)
-    client = Client(address, KEY, timeout=30)
+    clients = Clients(addresses, rng)
     seen = set()
     count = 0
     while time.monotonic() < deadline:
         clones = rng.sample(CLONE_CALLS, rng.choice([2, 10, len(CLONE_CALLS)]))
         between = rng.sample(COLD_CALLS, rng.choice([0, 0, 1, 50]))
-        found = client.read([clones[0], *between, *clones[1:]])
+        found = clients.any().read([clones[0], *between, *clones[1:]])
         kinds = {tuple(found[call]) for call in clones}
         check_equal(len(kinds), 1, "states of clones in one read", kinds)
         seen |= kinds
         count += 1
-    client.close()
+    clients.close()
     return count, len(seen)
 
 
 @test("a read of several calls is never torn by a write of several calls", seconds=120)
 def reads_are_not_torn(env):
-    def work(address, role, seed, deadline):
+    def work(addresses, role, seed, deadline):
         if role == "write":
-            return write_clones(address, seed, HOT_USERS + COUNTED_USERS[:3], deadline)
-        return read_clones(address, seed, deadline)
+            return write_clones(addresses, seed, HOT_USERS + COUNTED_USERS[:3], deadline)
+        return read_clones(addresses, seed, deadline)
 
     roles = ["write", "write", "read", "read", "read"]
-    for cache_bytes in BIG_CACHES[:1] + SMALL_CACHES:
-        server = serve(env, cache_bytes)
-        given = [(server.address, role, env.random.getrandbits(32)) for role in roles]
-        results = run_processes(work, given, env.options.seconds / 3)
+    several = caches(env, BIG_CACHES[:1] + SMALL_CACHES)
+    for cache_bytes in several:
+        servers = serve(env, cache_bytes)
+        given = [(addresses_of(servers), role, env.random.getrandbits(32)) for role in roles]
+        results = run_processes(work, given, env.options.seconds / len(several))
         reads = sum(result[0] for result in results[2:])
         check(min(results[:2]) > 2 and reads > 50, "hardly any work", results)
         check(all(result[1] > 1 for result in results[2:]), "readers saw no change", results)
         env.note(f"{sum(results[:2])} writes, {reads} reads")
-        server.stop()
+        stop(servers)
 
 
 # --- a counter spread over calls
 
 
-def count_up(address, acknowledged, deadline):
+def count_up(addresses, acknowledged, deadline):
     """Gives user after user, each to the next call in turn; `acknowledged` follows."""
-    client = Client(address, KEY, timeout=30)
+    clients = Clients(addresses, random)
     for number, user in enumerate(COUNTED_USERS):
         if time.monotonic() > deadline:
             break
-        check_ok(
-            client.connection.request(
-                "PUT", PATH, access_list({HOT_CALLS[number % 4]: [user]}), KEY
-            )
-        )
+        clients.any().give({HOT_CALLS[number % 4]: [user]})
         acknowledged.value = number + 1
-    client.close()
+    clients.close()
     return acknowledged.value
 
 
-def watch_counter(address, seed, acknowledged, deadline):
+def watch_counter(addresses, seed, acknowledged, deadline):
     """Each read must be a front of what was given, hold all that was acknowledged before, and never
     shrink."""
     rng = random.Random(seed)
-    client = Client(address, KEY, timeout=30)
+    clients = Clients(addresses, rng)
     newest = reads = 0
     while time.monotonic() < deadline:
         before = acknowledged.value
-        found = client.read(rng.sample(HOT_CALLS, 4))
+        found = clients.any().read(rng.sample(HOT_CALLS, 4))
         numbers = sorted(user - COUNTED_USERS[0] for users in found.values() for user in users)
         check_equal(numbers, list(range(len(numbers))), "not a front of what was given:")
         check(
@@ -291,24 +340,27 @@ def watch_counter(address, seed, acknowledged, deadline):
         )
         newest = len(numbers)
         reads += 1
-    client.close()
+    clients.close()
     return reads
 
 
 @test("a sequence of gives over several calls is seen as fronts that only grow", seconds=120)
 def counts_monotonically(env):
-    def work(address, acknowledged, seed, deadline):
+    def work(addresses, acknowledged, seed, deadline):
         if seed is None:
-            return count_up(address, acknowledged, deadline)
-        return watch_counter(address, seed, acknowledged, deadline)
+            return count_up(addresses, acknowledged, deadline)
+        return watch_counter(addresses, seed, acknowledged, deadline)
 
-    for cache_bytes in BIG_CACHES:
-        server = serve(env, cache_bytes)
+    several = caches(env, BIG_CACHES)
+    for cache_bytes in several:
+        servers = serve(env, cache_bytes)
         acknowledged = FORK.Value("q", 0)
         seeds = [None, *(env.random.getrandbits(32) for _ in range(3))]
         results = run_processes(
-            work, [(server.address, acknowledged, seed) for seed in seeds], env.options.seconds / 2
+            work,
+            [(addresses_of(servers), acknowledged, seed) for seed in seeds],
+            env.options.seconds / len(several),
         )
         check(results[0] > 5 and min(results[1:]) > 10, "hardly any work", results)
         env.note(f"{results[0]} gives, {sum(results[1:])} reads")
-        server.stop()
+        stop(servers)

@@ -97,7 +97,7 @@ def real_company(env):
     env.note(f"{len(records)} records made in {time.monotonic() - began:.1f} s")
 
     began = time.monotonic()
-    env.command("load", path, "--store", env.path("store"), seconds=100)
+    env.command("load", path, "--store", env.store(), seconds=100)
     env.note(f"loaded in {time.monotonic() - began:.1f} s")
     server = Server(env)
     began = time.monotonic()

@@ -33,8 +33,8 @@ def load(env, store, text, name="records.ndjson"):
 def with_and_without_server(env, work):
     """Does the same on a store that nobody has open, and on one that a server has; work(store,
     server or None)."""
-    work(env.path("offline"), None)
-    server = Server(env, store=env.path("online"))
+    work(env.store("offline"), None)
+    server = Server(env, store=env.store("online"))
     work(server.store, server)
     server.stop()
 
@@ -81,7 +81,7 @@ def dump_is_identity(env):
         model = new_model(records)
         for _ in range(5):
             records += random_changes(rng, model, 30)
-        store, again = env.path(f"store{number}"), env.path(f"again{number}")
+        store, again = env.store(f"store{number}"), env.store(f"again{number}")
         load(env, store, ndjson(records))
         text = dump(env, store)
         check_equal(sorted(map(str, facts_of_dump(text) ^ model.facts())), [], "dump and model")
@@ -113,9 +113,9 @@ SWEPT_TWICE = """
 
 @test("a company removed with everything in it leaves nothing, whatever was removed before")
 def removes_companies(env):
-    load(env, env.path("store"), SWEPT_TWICE)
-    check_equal(dump(env, env.path("store")), "")
-    done = env.run("verify", "--store", env.path("store"))
+    load(env, env.store(), SWEPT_TWICE)
+    check_equal(dump(env, env.store()), "")
+    done = env.run("verify", "--store", env.store())
     check_equal(done.returncode, 0, done.stdout, done.stderr)
 
 
@@ -169,11 +169,11 @@ def loads_files(env):
     # The second file goes on in company 1 only because it says so itself.
     with open(second, "w") as file:
         file.write('{"kind":"company","companyId":"1","name":"Acme"}\n' + "".join(lines[8:]))
-    env.command("load", first, second, "--store", env.path("loaded"))
-    server = Server(env, "--load", first, "--load", second, store=env.path("served"))
+    env.command("load", first, second, "--store", env.store("loaded"))
+    server = Server(env, "--load", first, "--load", second, store=env.store("served"))
     server.stop()
     for store in ("loaded", "served"):
-        check_equal(facts_of_dump(dump(env, env.path(store))), facts_of_dump(RECORDS), store)
+        check_equal(facts_of_dump(dump(env, env.store(store))), facts_of_dump(RECORDS), store)
 
 
 # --- bad lines
@@ -269,9 +269,9 @@ def takes_lines(env):
         '\n{"kind":"company","companyId":"7","name":null,"color":{"a":[1]}}\r\n  \n{"kind":"user","userId":"1","managerId":null,'
         '"active":null,"profileIds":null}\n\n{"kind":"call","callId":"1","isPrivate":null,"partyUserIds":null}'
     )
-    load(env, env.path("store"), text)
+    load(env, env.store(), text)
     check_equal(
-        facts_of_dump(dump(env, env.path("store"))),
+        facts_of_dump(dump(env, env.store())),
         facts_of_dump(
             '{"kind":"company","companyId":"7"}\n{"kind":"user","userId":"1"}\n{"kind":"call","callId":"1"}'
         ),
@@ -285,17 +285,27 @@ def warns_of_short_secrets(env):
         '{"kind":"company","companyId":"7"}\n'
         '{"kind":"key","accessKey":"K","secret":"shorty","scopes":["api:call-user-access:read"]}\n',
     )
-    done = env.run("load", path, "--store", env.path("store"))
+    done = env.run("load", path, "--store", env.store())
     check_equal(done.returncode, 0, done.stderr)
     check(
         "short" in done.stderr.lower() and "shorty" not in done.stderr, "no warning:", done.stderr
     )
-    text = dump(env, env.path("store"))
+    text = dump(env, env.store())
     check("shorty" not in text and "secretHash" in text, text)
-    for folder, _, names in os.walk(env.path("store")):
+    for place, content in stored(env, env.store()):
+        check(b"shorty" not in content, "the secret is in", place)
+    check(any(b"api:call-user-access" in content for _, content in stored(env, env.store())))
+
+
+def stored(env, store):
+    """All that the store has written, as (place, bytes)."""
+    if not env.is_embedded:
+        yield "the database", env.databases.export(store).encode()
+        return
+    for folder, _, names in os.walk(store):
         for name in names:
             with open(os.path.join(folder, name), "rb") as file:
-                check(b"shorty" not in file.read(), "the secret is in", name)
+                yield name, file.read()
 
 
 # --- keys
@@ -357,10 +367,10 @@ def keys_work_at_once(env):
 
 @test("a key expires when it says so, and keys can be made without a server")
 def keys_expire(env):
-    load(env, env.path("store"), RECORDS)
+    load(env, env.store(), RECORDS)
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
-    expiring = basic(*create_key(env, env.path("store"), "--expires", soon))
-    lasting = basic(*create_key(env, env.path("store")))
+    expiring = basic(*create_key(env, env.store(), "--expires", soon))
+    lasting = basic(*create_key(env, env.store()))
     server = Server(env)
     check_equal(ask(server, expiring), 200)
     time.sleep(3.1)
@@ -370,7 +380,7 @@ def keys_expire(env):
 
 @test("key create refuses what it cannot make")
 def key_create_refuses(env):
-    load(env, env.path("store"), RECORDS)
+    load(env, env.store(), RECORDS)
     for options in (
         ["--company", "1"],
         ["--company", "77", "--scope", "api:call-user-access:read"],
@@ -380,7 +390,7 @@ def key_create_refuses(env):
         ["--company", "x", "--scope", "api:call-user-access:read"],
         ["--company", "1", "--scope", "api:call-user-access:read", "--expires", "tomorrow"],
     ):
-        done = env.run("key", "create", *options, "--store", env.path("store"))
+        done = env.run("key", "create", *options, "--store", env.store())
         check(done.returncode != 0, options, done.stdout)
         check(done.stderr.strip() and not done.stdout, options, done.stdout, done.stderr)
 
@@ -388,7 +398,10 @@ def key_create_refuses(env):
 # --- the control socket
 
 
-@test("the control socket is for its owner alone, and gone or harmless when the server is")
+@test(
+    "the control socket is for its owner alone, and gone or harmless when the server is",
+    stores=("embedded",),
+)
 def control_socket(env):
     server = serve(env)
     sockets = [
@@ -416,7 +429,7 @@ def control_socket(env):
     check("company" in dump(env, server.store), "no dump after the restart")
 
 
-@test("commands through a server that starts no store of their own say so when there is none")
+@test("commands say so when there is no data directory, and make none", stores=("embedded",))
 def commands_need_a_store(env):
     for arguments in (
         ["dump"],
@@ -520,13 +533,13 @@ def loads_much(env):
     path = env.path("big.ndjson")
     lines = big_records(path, env.options.lines)
     code, errors, seconds, peak = run_measured(
-        env, "load", path, "--store", env.path("offline"), seconds=300
+        env, "load", path, "--store", env.store("offline"), seconds=300
     )
     check_equal(code, 0, errors)
     limit = 700 << 20
     check(peak < limit, "load took", peak >> 20, "MiB")
     env.note(f"{lines} lines offline in {seconds:.1f} s, {peak >> 20} MiB")
-    server = Server(env, store=env.path("online"))
+    server = Server(env, store=env.store("online"))
     before = server.status("VmRSS")
     code, errors, seconds, peak = run_measured(
         env, "load", path, "--store", server.store, seconds=300
@@ -558,7 +571,7 @@ def loads_much(env):
 def killed_load(env):
     path = env.path("big.ndjson")
     lines = big_records(path, min(env.options.lines, 150_000))
-    store = env.path("store")
+    store = env.store()
     load(
         env,
         store,

@@ -445,7 +445,7 @@ def limits_trickle(env):
 @test("connections over the limit, in all and from one address, get 503 and are closed")
 def limits_connections(env):
     for option in ("--connections-max", "--connections-per-address-max"):
-        server = serve(env, option, 3, store=env.path(option.strip("-")))
+        server = serve(env, option, 3, store=env.store(option.strip("-")))
         kept = [server.connect() for _ in range(3)]
         for connection in kept:
             check_answer(connection.request("POST", PATH, GOOD["POST"], ALL), 200)

@@ -206,9 +206,9 @@ def serves_openapi(env):
     )
 
 
-@test("without enough free space writes are 503 and reads go on")
+@test("without enough free space writes are 503 and reads go on", stores=("embedded",))
 def needs_free_space(env):
-    env.command("load", env.write("wire.ndjson", RECORDS), "--store", env.path("store"))
+    env.command("load", env.write("wire.ndjson", RECORDS), "--store", env.store())
     server = Server(env, "--store-free-bytes-min", "900TB")
     with server.connect() as connection:
         for method, user in (("PUT", "2"), ("DELETE", "5")):
@@ -228,7 +228,7 @@ def needs_free_space(env):
             check_answer(
                 connection.request(method, PATH, unknown, ALL), 400, "Some calls not found"
             )
-        env.command("key", "revoke", "FULL", "--store", env.path("store"))
+        env.command("key", "revoke", "FULL", "--store", env.store())
         check_answer(connection.request("POST", PATH, GOOD["POST"], ALL), 401, "Access denied")
     server.stop()
 
@@ -410,7 +410,7 @@ def refused_to_start(env, name, *arguments, mention=(), environment=None):
     "a configuration that cannot be honoured is refused with one line and exit code 2", seconds=120
 )
 def refuses_configurations(env):
-    here = ["--listen", "127.0.0.1:0", "--store", env.path("fresh")]
+    here = ["--listen", "127.0.0.1:0", "--store", env.store("fresh")]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -421,27 +421,27 @@ def refuses_configurations(env):
             "--listen",
             busy,
             "--store",
-            env.path("fresh"),
+            env.store("fresh"),
             mention=busy.split(":")[1],
         )
     rows = [
         ("an unknown option", [*here, "--no-such-option"], "no-such-option"),
         ("an unknown word", [*here, "nonsense"], "nonsense"),
-        ("no port", ["--listen", "127.0.0.1", "--store", env.path("fresh")], "127.0.0.1"),
-        ("a bad port", ["--listen", "127.0.0.1:99999", "--store", env.path("fresh")], "99999"),
+        ("no port", ["--listen", "127.0.0.1", "--store", env.store("fresh")], "127.0.0.1"),
+        ("a bad port", ["--listen", "127.0.0.1:99999", "--store", env.store("fresh")], "99999"),
         (
             "a bad host",
-            ["--listen", "no.such.host.invalid:1", "--store", env.path("fresh")],
+            ["--listen", "no.such.host.invalid:1", "--store", env.store("fresh")],
             "no.such.host.invalid",
         ),
         (
             "an open address without TLS",
-            ["--listen", "0.0.0.0:0", "--store", env.path("fresh")],
+            ["--listen", "0.0.0.0:0", "--store", env.store("fresh")],
             "--insecure-plaintext",
         ),
         (
             "an open address of IPv6 without TLS",
-            ["--listen", "[::]:0", "--store", env.path("fresh")],
+            ["--listen", "[::]:0", "--store", env.store("fresh")],
             "--insecure-plaintext",
         ),
         ("a certificate without a key", [*here, "--tls-cert", env.write("c.pem", "x")], "tls-key"),
@@ -461,21 +461,6 @@ def refuses_configurations(env):
         ("a number that is none", [*here, "--rate-per-second", "many"], "rate-per-second"),
         ("a negative number", [*here, "--rate-per-day", "-1"], "rate-per-day"),
         (
-            "a store that is a file",
-            ["--listen", "127.0.0.1:0", "--store", env.write("file", "x")],
-            "file",
-        ),
-        (
-            "a store below a file",
-            ["--listen", "127.0.0.1:0", "--store", env.path("file") + "/x"],
-            "file",
-        ),
-        (
-            "a directory with other things",
-            ["--listen", "127.0.0.1:0", "--store", env.directory],
-            env.directory,
-        ),
-        (
             "a configuration that is not there",
             [*here, "--config", env.path("none.toml")],
             "none.toml",
@@ -493,7 +478,20 @@ def refuses_configurations(env):
     )
 
 
-@test("a data directory in use is refused, and the server that has it goes on")
+@test("a place that can be no data directory is refused", stores=("embedded",))
+def refuses_places(env):
+    rows = [
+        ("a file", env.write("file", "x"), "file"),
+        ("below a file", env.path("file") + "/x", "file"),
+        ("a directory with other things", env.directory, env.directory),
+    ]
+    for name, place, mention in rows:
+        refused_to_start(env, name, "--listen", "127.0.0.1:0", "--store", place, mention=mention)
+
+
+@test(
+    "a data directory in use is refused, and the server that has it goes on", stores=("embedded",)
+)
 def refuses_second_server(env):
     server = serve(env)
     refused_to_start(
@@ -512,12 +510,12 @@ def refuses_same_port(env):
         "--listen",
         server.address,
         "--store",
-        env.path("other"),
+        env.store("other"),
         mention=server.address.split(":")[1],
     )
 
 
-@test("a data directory of a newer version is refused and left as it is")
+@test("a data directory of a newer version is refused and left as it is", stores=("embedded",))
 def refuses_newer_store(env):
     server = serve(env)
     server.stop()
