@@ -40,6 +40,8 @@ THIRD_PARTY = {
     "prometheus/": {"api"},
     "CLI/": {"cli"},
 }
+# Third-party headers that stand in no folder of their own.
+ONLY_FOLDER = {"libpq-fe.h": {"store"}}
 OF_TESTS = {"gtest/", "benchmark/"}
 OF_SYSTEM = {"sys/", "netinet/", "arpa/", "linux/", "net/"}
 
@@ -72,6 +74,8 @@ def check_include(path, folder, bracket, header):
         if allowed and header not in allowed and not is_test(path):
             return f"of {first}, {folder} may include only {', '.join(sorted(allowed))}"
         return None
+    if header in ONLY_FOLDER and folder not in ONLY_FOLDER[header] and not is_test(path):
+        return f"{folder} may not include <{header}>"
     if "/" not in header or any(header.startswith(prefix) for prefix in OF_SYSTEM):
         return None
     if any(header.startswith(prefix) for prefix in OF_TESTS):
@@ -159,6 +163,7 @@ BREACHES = {
     "src/api/asio.cc": ("include", "#include <boost/asio.hpp>\n"),
     "src/cli/beast.cc": ("include", "#include <boost/beast/http.hpp>\n"),
     "src/service/rocks.cc": ("include", "#include <rocksdb/db.h>\n"),
+    "src/cli/libpq.cc": ("include", "#include <libpq-fe.h>\n"),
     "src/api/ssl.cc": ("include", "#include <openssl/ssl.h>\n"),
     "src/core/json.cc": ("include", "#include <boost/json.hpp>\n"),
     "src/store/metrics.cc": ("include", "#include <prometheus/counter.h>\n"),

@@ -17,6 +17,16 @@ namespace {
 
 using TakeRecord = std::function<Status(const core::Record&)>;
 
+// A day, and the requests made on it.
+std::optional<std::pair<std::uint32_t, std::uint64_t>> decode_usage(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.byte() != kValueFormat) return std::nullopt;
+  const std::uint64_t day = reader.varint();
+  const std::uint64_t requests = reader.varint();
+  if (!reader.done() || day > UINT32_MAX) return std::nullopt;
+  return std::pair(static_cast<std::uint32_t>(day), requests);
+}
+
 Status dump_things(const Snapshot& snapshot, CompanyId company, const Removals& removals,
                    const std::vector<KeyRow>& keys, const TakeRecord& take) {
   return snapshot.scan_things(
@@ -133,26 +143,29 @@ Status EmbeddedStore::backup(const std::string& directory) {
   return sync_directory(fs::absolute(directory, failed).parent_path().string());
 }
 
-Result<std::vector<DayUsage>> EmbeddedStore::load_usage() {
+Result<std::vector<DayUsage>> EmbeddedStore::load_usage(std::uint32_t day) {
   std::vector<DayUsage> usage;
   TRY(rocks_->scan(Family::meta, std::string(1, kUsageTag), nullptr,
                    [&](std::string_view key, std::string_view value) -> Result<bool> {
                      const auto company = decode_company_key(kUsageTag, key);
-                     ByteReader reader(value);
-                     if (!company || reader.byte() != kValueFormat) return corrupt("meta");
-                     const std::uint64_t day = reader.varint();
-                     const std::uint64_t requests = reader.varint();
-                     if (!reader.done() || day > UINT32_MAX) return corrupt("meta");
-                     usage.push_back({*company, static_cast<std::uint32_t>(day), requests});
+                     const auto of_day = decode_usage(value);
+                     if (!company || !of_day) return corrupt("meta");
+                     if (of_day->first == day) usage.push_back({*company, day, of_day->second});
                      return true;
                    }));
   return usage;
 }
 
-Status EmbeddedStore::save_usage(std::span<const DayUsage> usage) {
+Result<std::vector<DayUsage>> EmbeddedStore::add_usage(std::span<const DayUsage> more) {
   if (const auto refused = refusal()) return *refused;
+  const std::lock_guard one_at_a_time(usage_mutex_);
+  std::vector<DayUsage> sums(more.begin(), more.end());
   rocksdb::WriteBatch batch;
-  for (const DayUsage& one : usage) {
+  for (DayUsage& one : sums) {
+    const auto kept = TRY(rocks_->get(Family::meta, encode_company_key(kUsageTag, one.company)));
+    const auto before = kept ? decode_usage(*kept) : std::nullopt;
+    if (kept && !before) return corrupt("meta");
+    if (before && before->first == one.day) one.requests += before->second;
     std::string value(1, static_cast<char>(kValueFormat));
     append_varint(value, one.day);
     append_varint(value, one.requests);
@@ -162,7 +175,7 @@ Status EmbeddedStore::save_usage(std::span<const DayUsage> usage) {
   // machine.
   const rocksdb::Status written = rocks_->write(batch, false);
   if (!written.ok()) return from_rocksdb(written, "saving the day's usage");
-  return {};
+  return sums;
 }
 
 }  // namespace earshot::store

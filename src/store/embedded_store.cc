@@ -260,15 +260,23 @@ Status EmbeddedStore::load_keys_and_sweeps() {
 
 // --- reading
 
-void EmbeddedStore::read(CompanyId company, std::vector<CallId> calls, ReadDone done) {
-  auto from_memory = try_read(company, calls, Rocks::Tier::memory);
-  if (!from_memory) return done(from_memory.error());
-  if (*from_memory) return done(std::move(**from_memory));
-  auto job = [this, company, calls = std::move(calls), done] {
-    auto from_disk = try_read(company, calls, Rocks::Tier::disk);
-    if (!from_disk) return done(from_disk.error());
-    ASSERT(from_disk->has_value());
-    done(std::move(**from_disk));
+void EmbeddedStore::read(ReadCommand command, ReadDone done) {
+  const auto answer = [at_least = command.at_least](Result<std::optional<CallsView>> read,
+                                                    const ReadDone& to) {
+    if (!read) return to(read.error());
+    ASSERT(read->has_value());
+    // Whatever this store answered a write with was published before: it is not of this store, or
+    // of one that was put back to an earlier backup.
+    if ((*read)->revision < at_least) {
+      return to(unavailable("revision " + std::to_string(at_least) +
+                            " is not there, the newest is " + std::to_string((*read)->revision)));
+    }
+    to(std::move(**read));
+  };
+  auto from_memory = try_read(command.company, command.calls, Rocks::Tier::memory);
+  if (!from_memory || *from_memory) return answer(std::move(from_memory), done);
+  auto job = [this, answer, command = std::move(command), done] {
+    answer(try_read(command.company, command.calls, Rocks::Tier::disk), done);
   };
   if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
   earshot::wake(pool_);

@@ -23,6 +23,9 @@
 
 namespace earshot::store {
 
+// A server that ends without a word forgets so much of a day's requests.
+inline constexpr std::chrono::seconds kUsageSavedEvery{10};
+
 // What opens a store whose disk can be made to fail, for tests. `env` must outlive the store.
 Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env);
 
@@ -60,17 +63,20 @@ class EmbeddedStore final : public Store {
   ~EmbeddedStore() override;
 
   KeyPtr find_key(std::string_view access_key) override { return keys_.find(access_key); }
-  std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) override {
+  bool knows_all_keys() const override { return true; }
+  void look_up_key(std::string access_key, KeyDone done) override { done(keys_.find(access_key)); }
+  Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) override {
     return keys_.list(company);
   }
-  void read(CompanyId company, std::vector<CallId> calls, ReadDone done) override;
+  void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
   Result<VerifyReport> verify() override;
   Status backup(const std::string& directory) override;
-  Result<std::vector<DayUsage>> load_usage() override;
-  Status save_usage(std::span<const DayUsage> usage) override;
+  Result<std::vector<DayUsage>> load_usage(std::uint32_t day) override;
+  Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) override;
+  std::chrono::milliseconds usage_interval() const override { return kUsageSavedEvery; }
   Health health() override;
   std::vector<Figure> figures() override;
   void observe_commits(CommitObserver observer) override { observer_ = std::move(observer); }
@@ -132,6 +138,8 @@ class EmbeddedStore final : public Store {
   std::atomic<bool> failed_{false};
   std::atomic<bool> space_is_low_{false};
   std::atomic<std::int64_t> space_checked_ms_{INT64_MIN};
+
+  std::mutex usage_mutex_;
 
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 

@@ -31,6 +31,38 @@ struct Origin {
   std::string access_key;  // empty: the operator, by a command or at start; or a sweep
 };
 
+// An access key and its company. Shared and immutable; a change makes another one.
+struct KeyEntry {
+  CompanyId company;
+  core::Key key;
+  // Up to which directory revision this is known to hold: after a later one it may have changed.
+  core::Revision holds_until = kForever;
+
+  // Where the store sees every change to keys in the moment when it is made.
+  static constexpr core::Revision kForever = ~core::Revision{0};
+};
+using KeyPtr = std::shared_ptr<const KeyEntry>;
+
+// Whose request a command is. A store that other servers write too asks again whether the key lets
+// the request through, where it meets a later directory revision than the key is known to hold
+// until. Any thread.
+class Asker {
+ public:
+  virtual ~Asker() = default;
+  virtual const KeyPtr& key() const = 0;  // as the request was let in with
+  // Whether the key as it is now (null: there is none) lets the request through.
+  virtual bool is_admitted_with(const KeyPtr& now) const = 0;
+};
+using AskerPtr = std::shared_ptr<const Asker>;  // null: nobody has to be asked again
+
+// Which calls to read.
+struct ReadCommand {
+  CompanyId company;
+  std::vector<CallId> calls;
+  core::Revision at_least = 0;  // the answer is of this revision or a later one
+  AskerPtr asker;
+};
+
 // The calls of a read, all as of one published revision.
 struct CallsView {
   core::Revision revision = 0;
@@ -51,14 +83,8 @@ struct GrantCommand {
   CompanyId company;
   std::vector<core::CallUsers> calls;  // distinct calls
   Origin origin;
+  AskerPtr asker{};
 };
-
-// An access key and its company. Shared and immutable; a change makes another one.
-struct KeyEntry {
-  CompanyId company;
-  core::Key key;
-};
-using KeyPtr = std::shared_ptr<const KeyEntry>;
 
 // Where a load's records come from. Called on the store's own thread.
 class RecordSource {
@@ -86,7 +112,8 @@ struct VerifyReport {
 };
 inline constexpr std::size_t kVerifyFaultsMax = 100;
 
-// How often a company used its credentials: kept so that a day's limit survives a restart.
+// How many requests a company made on a day: kept so that a day's limit survives a restart, and
+// holds over all servers of a store.
 struct DayUsage {
   CompanyId company;
   std::uint32_t day = 0;  // days since 1970-01-01 UTC
@@ -105,23 +132,37 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // The key of this name, expired or not; null where there is none. Any thread; never waits for
-  // I/O.
+  // The key of this name as far as memory knows it, expired or not; null where it knows none. Any
+  // thread; never waits for I/O.
   virtual KeyPtr find_key(std::string_view access_key) = 0;
 
+  // Whether find_key() has the last word. Otherwise keys may have been made, changed or revoked
+  // through another server: who is refused by find_key() is let in or not by look_up_key().
+  virtual bool knows_all_keys() const = 0;
+
+  // The key of this name as it is when this is called, or later; null where there is none. `done`
+  // is called exactly once: before this returns where memory has the last word, else later, on the
+  // calling thread where that runs a Loop, or on a thread of the store. Errors: unavailable,
+  // internal.
+  using KeyDone = std::function<void(Result<KeyPtr>)>;
+  virtual void look_up_key(std::string access_key, KeyDone done) = 0;
+
   // Every key of a company, or of all companies, expired ones too: ascending by company, then
-  // access key. Any thread; never waits for I/O.
-  virtual std::vector<KeyPtr> list_keys(std::optional<CompanyId> company) = 0;
+  // access key. Any thread; may wait.
+  virtual Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) = 0;
 
   // Reads calls of one company. `done` is called exactly once: before read() returns where memory
-  // can answer, else later on a thread of the store. Errors: unavailable, internal.
+  // can answer, else later, on the calling thread where that runs a Loop, or on a thread of the
+  // store. Errors: denied (the asker's key does not let it through any more), unavailable (also:
+  // the revision asked for is not there), internal.
   using ReadDone = std::function<void(Result<CallsView>)>;
-  virtual void read(CompanyId company, std::vector<CallId> calls, ReadDone done) = 0;
+  virtual void read(ReadCommand command, ReadDone done) = 0;
 
   // Decides and applies a command as one atomic, durable revision. `done` is called exactly once,
   // on a thread of the store, after the change is on disk and visible to every read that starts
-  // from then on. Errors: unavailable (the command is not in the record and never will be, unless
-  // its outcome is unknown after a failed sync), internal.
+  // from then on. Errors: denied (as for a read), unavailable (the command is not in the record and
+  // never will be, unless its outcome is unknown: after a failed sync, or when a database did not
+  // say in time whether it committed), internal.
   using WriteDone = std::function<void(Result<Outcome>)>;
   virtual void write(GrantCommand command, WriteDone done) = 0;
 
@@ -139,11 +180,16 @@ class Store {
   virtual Result<VerifyReport> verify() = 0;
 
   // Makes a consistent copy in `directory`, which must not exist yet. Waits; reads and writes go
-  // on.
+  // on. invalid_argument where the store is none that can be copied this way.
   virtual Status backup(const std::string& directory) = 0;
 
-  virtual Result<std::vector<DayUsage>> load_usage() = 0;
-  virtual Status save_usage(std::span<const DayUsage> usage) = 0;
+  // What is known of the day's usage of all companies. Waits.
+  virtual Result<std::vector<DayUsage>> load_usage(std::uint32_t day) = 0;
+  // Adds to the usage of companies, and gives what it has come to for each, in the same order:
+  // requests that other servers added are in it. Waits.
+  virtual Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) = 0;
+  // How often servers are to do that, so that a company's limits hold over all of them.
+  virtual std::chrono::milliseconds usage_interval() const = 0;
 
   virtual Health health() = 0;
 
