@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,11 +27,19 @@ class ModelStore final : public store::Store {
   Time now{1'780'000'000'000'000};  // of decisions
   std::optional<Error> failure;     // what read and write come to instead
   bool is_deferred = false;         // answers wait for answer_deferred()
+  // As one of many servers of a store: find_key() knows what is in `remembered` alone, and who
+  // asks is asked again by every command.
+  bool is_one_of_many = false;
+  std::map<std::string, store::KeyPtr, std::less<>> remembered;
+  bool are_look_ups_deferred = false;  // until answer_look_ups()
+  std::optional<Error> look_up_failure;
+  std::vector<std::string> look_ups;  // the access keys that were looked up
   store::Health health_now;
   std::vector<store::DayUsage> usage;
   std::vector<store::GrantCommand> commands;  // every write, as it came
   store::VerifyReport verified;
-  std::size_t reads = 0;
+  std::vector<store::ReadCommand> reads;       // and every read
+  std::chrono::milliseconds interval{10'000};  // of usage
   CommitObserver observer;
 
   void apply(const core::Record& record) {
@@ -42,30 +52,51 @@ class ModelStore final : public store::Store {
     for (auto answers = std::exchange(deferred_, {}); auto& answer : answers) answer();
   }
 
+  void answer_look_ups() {
+    for (auto answers = std::exchange(deferred_look_ups_, {}); auto& answer : answers) answer();
+  }
+
+  // As memory would know it from now on.
+  void remember(std::string_view access_key) {
+    remembered.insert_or_assign(std::string(access_key), key_now(access_key));
+  }
+
   store::KeyPtr find_key(std::string_view access_key) override {
-    for (const auto& key : list_keys(std::nullopt)) {
-      if (key->key.access_key == access_key) return key;
-    }
-    return nullptr;
+    if (!is_one_of_many) return key_now(access_key);
+    const auto found = remembered.find(access_key);
+    return found == remembered.end() ? nullptr : found->second;
   }
 
-  std::vector<store::KeyPtr> list_keys(std::optional<CompanyId> company) override {
-    std::vector<store::KeyPtr> keys;
-    for (const core::Record& record : model_.dump()) {
-      const auto* line = std::get_if<core::KeyLine>(&record.thing);
-      if (line == nullptr || (company && *company != record.company)) continue;
-      keys.push_back(std::make_shared<store::KeyEntry>(store::KeyEntry{record.company, line->key}));
+  bool knows_all_keys() const override { return !is_one_of_many; }
+
+  void look_up_key(std::string access_key, KeyDone done) override {
+    look_ups.push_back(access_key);
+    auto answer = [this, access_key = std::move(access_key), done = std::move(done)] {
+      if (look_up_failure) return done(*look_up_failure);
+      done(key_now(access_key));
+    };
+    if (are_look_ups_deferred) {
+      deferred_look_ups_.push_back(std::move(answer));
+    } else {
+      answer();
     }
-    return keys;
   }
 
-  void read(CompanyId company, std::vector<CallId> calls, ReadDone done) override {
-    ++reads;
-    answer([this, company, calls = std::move(calls), done = std::move(done)] {
+  Result<std::vector<store::KeyPtr>> list_keys(std::optional<CompanyId> company) override {
+    return keys_of(company);
+  }
+
+  void read(store::ReadCommand command, ReadDone done) override {
+    reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
+      if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      if (revision_ < command.at_least) return done(unavailable("no such revision yet"));
       store::CallsView view;
       view.revision = revision_;
-      for (const CallId call : calls) view.entries.push_back(entry_of(company, call));
+      for (const CallId call : command.calls) {
+        view.entries.push_back(entry_of(command.company, call));
+      }
       done(std::move(view));
     });
   }
@@ -74,6 +105,7 @@ class ModelStore final : public store::Store {
     commands.push_back(command);
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
+      if (!is_admitted(command.asker)) return done(denied("the key has changed"));
       store::Outcome outcome;
       outcome.decision = command.operation == store::Operation::give
                              ? model_.give(command.company, command.calls, now)
@@ -113,15 +145,31 @@ class ModelStore final : public store::Store {
 
   Result<store::VerifyReport> verify() override { return verified; }
   Status backup(const std::string&) override { return {}; }
-  Result<std::vector<store::DayUsage>> load_usage() override {
+  Result<std::vector<store::DayUsage>> load_usage(std::uint32_t day) override {
     if (failure) return *failure;
-    return usage;
+    std::vector<store::DayUsage> of_day;
+    std::ranges::copy_if(usage, std::back_inserter(of_day),
+                         [&](const auto& one) { return one.day == day; });
+    return of_day;
   }
-  Status save_usage(std::span<const store::DayUsage> changed) override {
+  Result<std::vector<store::DayUsage>> add_usage(std::span<const store::DayUsage> more) override {
     if (failure) return *failure;
-    usage.insert(usage.end(), changed.begin(), changed.end());
-    return {};
+    std::vector<store::DayUsage> sums;
+    for (const store::DayUsage& one : more) {
+      const auto found = std::ranges::find_if(usage, [&](const auto& kept) {
+        return kept.company == one.company && kept.day == one.day;
+      });
+      if (found == usage.end()) {
+        usage.push_back(one);
+        sums.push_back(one);
+      } else {
+        found->requests += one.requests;
+        sums.push_back(*found);
+      }
+    }
+    return sums;
   }
+  std::chrono::milliseconds usage_interval() const override { return interval; }
   store::Health health() override { return health_now; }
   std::vector<Figure> figures() override {
     return {{"cache_hits_total", "Reads that the cache answered.", true, 12, R"(kind="calls")"},
@@ -137,6 +185,29 @@ class ModelStore final : public store::Store {
     } else {
       work();
     }
+  }
+
+  std::vector<store::KeyPtr> keys_of(std::optional<CompanyId> company) const {
+    std::vector<store::KeyPtr> keys;
+    for (const core::Record& record : model_.dump()) {
+      const auto* line = std::get_if<core::KeyLine>(&record.thing);
+      if (line == nullptr || (company && *company != record.company)) continue;
+      keys.push_back(std::make_shared<store::KeyEntry>(store::KeyEntry{
+          record.company, line->key, is_one_of_many ? revision_ : store::KeyEntry::kForever}));
+    }
+    return keys;
+  }
+
+  store::KeyPtr key_now(std::string_view access_key) const {
+    for (const auto& key : keys_of(std::nullopt)) {
+      if (key->key.access_key == access_key) return key;
+    }
+    return nullptr;
+  }
+
+  bool is_admitted(const store::AskerPtr& asker) const {
+    ASSERT(!asker || is_one_of_many);
+    return !asker || asker->is_admitted_with(key_now(asker->key()->key.access_key));
   }
 
   core::PackedEntryPtr entry_of(CompanyId company, CallId call) const {
@@ -156,6 +227,7 @@ class ModelStore final : public store::Store {
   Model model_;
   core::Revision revision_ = 0;
   std::deque<std::function<void()>> deferred_;
+  std::deque<std::function<void()>> deferred_look_ups_;
 };
 
 }  // namespace earshot::test

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace earshot::auth {
 namespace {
@@ -43,7 +44,7 @@ std::optional<RateLimiter::Refusal> RateLimiter::check(
   Company& state = shard.companies[company];
   if (state.day != day) {
     state.day = day;
-    state.requests_today = 0;
+    state.requests_today = state.unsaved = 0;
   }
   if (limits_.per_day != 0 && state.requests_today >= limits_.per_day) {
     return Refusal{Limit::day, seconds_to_midnight(now)};
@@ -59,7 +60,7 @@ std::optional<RateLimiter::Refusal> RateLimiter::check(
   }
   if (limits_.per_day != 0) {
     ++state.requests_today;
-    state.changed = true;
+    ++state.unsaved;
   }
   return std::nullopt;
 }
@@ -71,8 +72,7 @@ Status RateLimiter::load(store::Store& store, Time now) {
     const std::lock_guard lock(shard.mutex);
     shard.day = today;
   }
-  for (const store::DayUsage& usage : TRY(store.load_usage())) {
-    if (usage.day != today) continue;
+  for (const store::DayUsage& usage : TRY(store.load_usage(today))) {
     Shard& shard = shard_of(usage.company);
     const std::lock_guard lock(shard.mutex);
     Company& state = shard.companies[usage.company];
@@ -84,24 +84,25 @@ Status RateLimiter::load(store::Store& store, Time now) {
 
 Status RateLimiter::save(store::Store& store) {
   if (limits_.per_day == 0) return {};
-  std::vector<store::DayUsage> changed;
+  std::vector<store::DayUsage> more;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (auto& [company, state] : shard.companies) {
-      if (!std::exchange(state.changed, false)) continue;
-      changed.push_back({company, state.day, state.requests_today});
+      if (state.unsaved == 0) continue;
+      more.push_back({company, state.day, std::exchange(state.unsaved, 0)});
     }
   }
-  if (changed.empty()) return {};
-  Status saved = store.save_usage(changed);
-  if (saved) return {};
-  for (const store::DayUsage& usage : changed) {
+  if (more.empty()) return {};
+  const auto sums = store.add_usage(more);
+  if (sums) return {};
+  for (const store::DayUsage& usage : more) {
     Shard& shard = shard_of(usage.company);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.companies.find(usage.company);
-    if (found != shard.companies.end()) found->second.changed = true;
+    if (found == shard.companies.end() || found->second.day != usage.day) continue;
+    found->second.unsaved += usage.requests;
   }
-  return saved;
+  return sums.error();
 }
 
 }  // namespace earshot::auth

@@ -47,16 +47,16 @@ class RateLimiter {
   // Takes over what the store knows of today. REQUIRES: before the first check.
   Status load(store::Store& store, Time now);
 
-  // Writes the counts of the day that changed since the last time; after an error they count as
-  // changed still. Waits for the store. One thread at a time; does nothing where no limit for the
-  // day is set.
+  // Adds to the store what was counted since the last time; after an error it is added the next
+  // time. Waits for the store. One thread at a time; does nothing where no limit for the day is
+  // set.
   Status save(store::Store& store);
 
  private:
   struct Company {
     std::uint32_t day = 0;
-    bool changed = false;  // since the last save
     std::uint64_t requests_today = 0;
+    std::uint64_t unsaved = 0;  // of them, the store does not know yet
     // The newest admissions in a ring of at most per_second; `oldest` is the place to write next
     // once it is full.
     std::vector<std::chrono::steady_clock::time_point> admitted;

@@ -89,7 +89,7 @@ Done run_key_create(store::Store& store, const Command& command, CommandIo& io) 
 }
 
 Done run_key_list(store::Store& store, const Command& command, CommandIo& io) {
-  const auto keys = store.list_keys(command.company);
+  const auto keys = TRY(store.list_keys(command.company));
   if (command.as_json) {
     for (const auto& entry : keys) TRY(io.out->write(key_as_json(entry->company, entry->key, "")));
     return 0;

@@ -161,7 +161,7 @@ TEST_F(RunCommand, KeyCreateRefusesUnknownCompaniesAndScopes) {
   const auto ran = create_key(CompanyId{1}, {"api:no-such"});
   EXPECT_EQ(ran.code, 1);
   EXPECT_NE(ran.err.find("api:no-such"), std::string::npos) << ran.err;
-  EXPECT_EQ(store_.list_keys(std::nullopt).size(), 2U);
+  EXPECT_EQ(store_.list_keys(std::nullopt)->size(), 2U);
 }
 
 TEST_F(RunCommand, KeyListShowsEveryKeyAndNoSecret) {

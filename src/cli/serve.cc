@@ -23,7 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kUsageSavedEvery{10};
 constexpr std::chrono::seconds kCommandsGrace{10};
 constexpr milliseconds kLookEvery{50};
 
@@ -106,7 +105,7 @@ class Service {
   // Returns when it is told to end.
   void serve() {
     for (;;) {
-      const int signal = wait_signal(kUsageSavedEvery);
+      const int signal = wait_signal(store_->usage_interval());
       if (is_end(signal)) return;
       if (signal == SIGHUP) reload_tls();
       save_usage();

@@ -26,8 +26,6 @@ constexpr int kAcceptsPerRound = 64;
 // Long enough not to spin, short enough not to be noticed.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
-thread_local const Worker* current_worker = nullptr;
-
 std::string format_address(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = "";
   if (address.ss_family == AF_INET) {
@@ -125,21 +123,14 @@ class Worker::Listener final : public EventSource {
   void resume_when_due() {
     if (!is_paused_ || worker_.now() < resume_at_) return;
     is_paused_ = false;
-    set_events(EPOLLIN);
+    worker_.rewatch(descriptor_, *this, EPOLLIN);
   }
 
  private:
   void pause() {
     is_paused_ = true;
     resume_at_ = worker_.now() + kAcceptPause;
-    set_events(0);
-  }
-
-  void set_events(std::uint32_t events) {
-    epoll_event event{};
-    event.events = events;
-    event.data.ptr = static_cast<EventSource*>(this);
-    ::epoll_ctl(worker_.epoll_, EPOLL_CTL_MOD, descriptor_, &event);
+    worker_.rewatch(descriptor_, *this, 0);
   }
 
   Worker& worker_;
@@ -189,10 +180,17 @@ bool Worker::watch(int descriptor, EventSource& source, std::uint32_t events) {
   return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
-bool Worker::is_current() const { return current_worker == this; }
+void Worker::rewatch(int descriptor, EventSource& source, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &source;
+  ::epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor, &event);
+}
+
+void Worker::unwatch(int descriptor) { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr); }
 
 void Worker::run() {
-  current_worker = this;
+  const Running running(*this);
   std::array<epoll_event, 256> events;
   while (!is_stopping_ || !connections_.empty()) {
     const int count =
@@ -216,6 +214,11 @@ void Worker::run() {
     ended_.clear();
     if (output_.capacity() > kKeptOutputBytesMax) std::string().swap(output_);
   }
+  end();
+}
+
+void Worker::end() {
+  for (auto& task : std::exchange(at_end_, {})) task();
   std::vector<std::function<void()>> dropped;
   {
     const std::lock_guard lock(mutex_);
@@ -224,7 +227,6 @@ void Worker::run() {
   }
   dropped.clear();
   again_.clear();
-  current_worker = nullptr;
 }
 
 int Worker::wait_ms() const {

@@ -1,6 +1,6 @@
 // One thread of the server: an epoll loop with its own listening sockets, the connections that came
 // in through them, their deadlines, and the buffers that they share. Everything but post(), stop()
-// and cut() belongs to that thread.
+// and cut() belongs to that thread; others wait on it as on any Loop.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/loop.h"
 #include "base/result.h"
 #include "base/wake.h"
 #include "http/message.h"
@@ -86,16 +87,7 @@ struct Site {
   std::shared_ptr<const TlsContext> tls_;  // guarded by mutex_
 };
 
-// What epoll reports to.
-class EventSource {
- public:
-  virtual void on_events(std::uint32_t events) = 0;
-
- protected:
-  ~EventSource() = default;
-};
-
-class Worker final : public Sleeper, public std::enable_shared_from_this<Worker> {
+class Worker final : public Loop, public Sleeper, public std::enable_shared_from_this<Worker> {
  public:
   static Result<std::shared_ptr<Worker>> make(std::shared_ptr<Site> site);
   ~Worker() override;
@@ -105,12 +97,17 @@ class Worker final : public Sleeper, public std::enable_shared_from_this<Worker>
   // Takes a listening socket. Before run().
   void add_listener(int descriptor, bool is_admin, bool is_tls);
 
-  // Serves until stop() was called and the last connection has ended.
+  // Serves until stop() was called and the last connection has ended; does not wait for others who
+  // watch descriptors on it.
   void run();
 
-  // Any thread: runs `task` on the worker's thread, soon, in the order of the calls. Many tasks
-  // cost one wake-up. False, and dropped, when the worker has ended.
-  bool post(std::function<void()> task);
+  // Many tasks cost one wake-up.
+  bool post(std::function<void()> task) override;
+  bool watch(int descriptor, EventSource& source, std::uint32_t events) override;
+  void rewatch(int descriptor, EventSource& source, std::uint32_t events) override;
+  void unwatch(int descriptor) override;
+  void at_end(std::function<void()> task) override { at_end_.push_back(std::move(task)); }
+
   void wake() override;
   // Any thread: ends the listeners and idle connections, and lets the others finish.
   void stop();
@@ -118,7 +115,7 @@ class Worker final : public Sleeper, public std::enable_shared_from_this<Worker>
   void cut();
 
   // For connections.
-  bool is_current() const;
+  bool is_current() const { return Loop::current() == this; }
   Site& site() { return *site_; }
   SteadyTime now() const { return now_; }
   bool is_stopping() const { return is_stopping_; }
@@ -132,7 +129,6 @@ class Worker final : public Sleeper, public std::enable_shared_from_this<Worker>
   // Gives the connection another turn after the others have had theirs.
   void run_again(Connection& connection);
   void forget(Connection& connection);
-  bool watch(int descriptor, EventSource& source, std::uint32_t events);
 
  private:
   class Listener;
@@ -147,6 +143,7 @@ class Worker final : public Sleeper, public std::enable_shared_from_this<Worker>
   void run_tasks();
   void sweep();
   int wait_ms() const;
+  void end();
   template <class Do>
   void for_each_connection(Do&& action);
 
@@ -165,6 +162,7 @@ class Worker final : public Sleeper, public std::enable_shared_from_this<Worker>
   Connection* active_ = nullptr;
   bool is_stopping_ = false;
   bool has_own_tasks_ = false;
+  std::vector<std::function<void()>> at_end_;
   std::string output_;
   std::string input_;
   ParsedHead head_;

@@ -53,7 +53,7 @@ void list_access(store::Store& store, const auth::Principal& principal, std::vec
   calls = distinct_calls(std::move(calls));
   auto asked = calls;
   store.read(
-      principal.company(), std::move(asked),
+      {principal.company(), std::move(asked), 0, nullptr},
       [calls = std::move(calls), done = std::move(done)](Result<store::CallsView> view) mutable {
         if (!view) {
           done(Result<Access>(std::move(view).error()));

@@ -1,5 +1,6 @@
 #include "service/keys.h"
 
+#include <future>
 #include <utility>
 
 #include "auth/scopes.h"
@@ -34,6 +35,15 @@ Status check_scopes(const std::vector<std::string>& scopes) {
   return {};
 }
 
+// The look-up, waited for. It may be answered on another thread.
+Result<store::KeyPtr> look_up(store::Store& store, std::string_view access_key) {
+  std::promise<Result<store::KeyPtr>> promise;
+  auto answer = promise.get_future();
+  store.look_up_key(std::string(access_key),
+                    [&](Result<store::KeyPtr> key) { promise.set_value(std::move(key)); });
+  return answer.get();
+}
+
 }  // namespace
 
 Result<NewKey> create_key(store::Store& store, const KeyRequest& request,
@@ -51,7 +61,7 @@ Result<NewKey> create_key(store::Store& store, const KeyRequest& request,
 }
 
 Status revoke_key(store::Store& store, std::string_view access_key, const store::Origin& origin) {
-  const store::KeyPtr key = store.find_key(access_key);
+  const store::KeyPtr key = TRY(look_up(store, access_key));
   if (!key) return not_found("no key '" + std::string(access_key) + "'");
   core::KeyLine line;
   line.key.access_key = key->key.access_key;

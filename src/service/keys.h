@@ -33,8 +33,8 @@ struct NewKey {
 Result<NewKey> create_key(store::Store& store, const KeyRequest& request,
                           const store::Origin& origin, Time now);
 
-// Ends a key: no request that starts after this returned is let in with it. Errors: not_found, or
-// the store's.
+// Ends a key: no request that starts after this returned is let in with it. Waits, so never on a
+// thread that runs a Loop. Errors: not_found, or the store's.
 Status revoke_key(store::Store& store, std::string_view access_key, const store::Origin& origin);
 
 }  // namespace earshot::service

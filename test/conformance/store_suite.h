@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -18,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/secret.h"
 #include "model.h"
 #include "random_records.h"
 #include "store/store.h"
@@ -56,13 +58,29 @@ class ListSource final : public store::RecordSource {
 };
 
 // The asynchronous calls, waited for.
-inline Result<store::CallsView> read_now(store::Store& store, CompanyId company,
-                                         std::vector<CallId> calls) {
+inline Result<store::CallsView> read_now(store::Store& store, store::ReadCommand command) {
   std::promise<Result<store::CallsView>> promise;
   auto answer = promise.get_future();
-  store.read(company, std::move(calls),
+  store.read(std::move(command),
              [&](Result<store::CallsView> view) { promise.set_value(std::move(view)); });
   return answer.get();
+}
+inline Result<store::CallsView> read_now(store::Store& store, CompanyId company,
+                                         std::vector<CallId> calls, core::Revision at_least = 0) {
+  return read_now(store, store::ReadCommand{company, std::move(calls), at_least, nullptr});
+}
+inline Result<store::KeyPtr> look_up_now(store::Store& store, std::string access_key) {
+  std::promise<Result<store::KeyPtr>> promise;
+  auto answer = promise.get_future();
+  store.look_up_key(std::move(access_key),
+                    [&](Result<store::KeyPtr> key) { promise.set_value(std::move(key)); });
+  return answer.get();
+}
+// The key of this name, null where there is none or the store could not say.
+inline store::KeyPtr key_now(store::Store& store, std::string access_key) {
+  const auto key = look_up_now(store, std::move(access_key));
+  EXPECT_TRUE(key.has_value()) << key.error().message;
+  return key ? *key : nullptr;
 }
 // Who has access by a grant at this moment.
 inline std::vector<UserId> live_users(const core::PackedEntry& entry, Time now) {
@@ -339,9 +357,9 @@ TEST_P(StoreSuite, ARemovedCompanyTakesItsKeysAndEverythingElse) {
   ASSERT_TRUE(
       load_now(store(), {{{1}, false, key}, {{2}, false, core::Company{{2}, "Two"}}}).has_value());
   give({1}, {{1}});
-  ASSERT_NE(store().find_key("ACME"), nullptr);
+  ASSERT_NE(key_now(store(), "ACME"), nullptr);
   ASSERT_TRUE(load_now(store(), {{{1}, true, core::Company{{1}, ""}}}).has_value());
-  EXPECT_EQ(store().find_key("ACME"), nullptr);
+  EXPECT_EQ(key_now(store(), "ACME"), nullptr);
   EXPECT_FALSE(read_now(store(), {1}, {{1}})->entries[0]->has_call());
   EXPECT_EQ(dumped().size(), 1U);
   load_small_company();
@@ -349,7 +367,7 @@ TEST_P(StoreSuite, ARemovedCompanyTakesItsKeysAndEverythingElse) {
   EXPECT_EQ(dumped().size(), 12U);
   key.key.secret.salt[0] = 1;
   ASSERT_TRUE(load_now(store(), {{{2}, false, key}}).has_value()) << "the access key is free again";
-  EXPECT_EQ(store().find_key("ACME")->company, CompanyId{2});
+  EXPECT_EQ(key_now(store(), "ACME")->company, CompanyId{2});
   expect_sound();
 }
 
@@ -382,14 +400,148 @@ TEST_P(StoreSuite, CompaniesWithTheSameIdsAreApart) {
   EXPECT_TRUE(std::holds_alternative<core::UnknownCalls>(outcome->decision));
 }
 
-TEST_P(StoreSuite, UsageSurvivesARestart) {
-  const std::vector<store::DayUsage> usage = {{{1}, 20000, 7}, {{9}, 20001, 9999999}};
-  ASSERT_TRUE(store().save_usage(usage).has_value());
+TEST_P(StoreSuite, ARevisionThatWasAnsweredCanBeAskedFor) {
+  load_small_company();
+  for (int i = 0; i < 5; ++i) {
+    const core::Revision written = give({1}, {{static_cast<std::uint64_t>(i) % 5 + 1}});
+    const auto view = read_now(store(), {1}, {{1}}, written);
+    ASSERT_TRUE(view.has_value()) << view.error().message;
+    EXPECT_GE(view->revision, written);
+    EXPECT_EQ(view->entries[0]->granted().size(), static_cast<std::size_t>(i) + 1);
+  }
   open();
-  const auto loaded = store().load_usage();
+  const core::Revision newest = give({1}, {{1}});
+  EXPECT_EQ(read_now(store(), {1}, {{1}}, newest)->revision, newest);
+}
+
+TEST_P(StoreSuite, ARevisionThatIsNotThereIsUnavailable) {
+  load_small_company();
+  const core::Revision newest = give({1}, {{1}});
+  for (const core::Revision ahead : {newest + 1'000'000, core::Revision{INT64_MAX}}) {
+    const auto view = read_now(store(), {1}, {{1}}, ahead);
+    ASSERT_FALSE(view.has_value());
+    EXPECT_EQ(view.error().code, Code::unavailable);
+  }
+  EXPECT_EQ(read_now(store(), {1}, {{1}}, newest)->revision, newest);
+}
+
+TEST_P(StoreSuite, AskingForNoCallsSaysTheRevision) {
+  load_small_company();
+  const core::Revision newest = give({1}, {{1}});
+  for (const auto operation : {store::Operation::give, store::Operation::remove}) {
+    const auto outcome = write_now(store(), command_of(operation, {1}, {}));
+    ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
+    EXPECT_EQ(outcome->revision, newest);
+    EXPECT_TRUE(std::get<std::vector<core::GrantChange>>(outcome->decision).empty());
+  }
+}
+
+TEST_P(StoreSuite, AKeyIsSeenAsItWasLastLoaded) {
+  load_small_company();
+  EXPECT_EQ(key_now(store(), "ACME"), nullptr);
+  core::KeyLine line;
+  line.key = {"ACME", hash_secret("first"), {"api:call-user-access:read"}, std::nullopt};
+  ASSERT_TRUE(load_now(store(), {{{1}, false, line}}).has_value());
+  ASSERT_NE(key_now(store(), "ACME"), nullptr);
+  EXPECT_EQ(key_now(store(), "ACME")->key, line.key);
+  EXPECT_EQ(key_now(store(), "ACME")->company, CompanyId{1});
+
+  line.key.secret = hash_secret("second");
+  line.key.scopes.emplace_back("api:call-user-access:write");
+  line.key.expires_at = Time{now_ + 1};
+  ASSERT_TRUE(load_now(store(), {{{1}, false, line}}).has_value());
+  EXPECT_EQ(key_now(store(), "ACME")->key, line.key);
+  const auto listed = store().list_keys(CompanyId{1});
+  ASSERT_TRUE(listed.has_value());
+  ASSERT_EQ(listed->size(), 1U);
+  EXPECT_EQ(listed->at(0)->key, line.key);
+
+  ASSERT_TRUE(load_now(store(), {{{1}, true, line}}).has_value());
+  EXPECT_EQ(key_now(store(), "ACME"), nullptr);
+  EXPECT_TRUE(store().list_keys(std::nullopt)->empty());
+}
+
+// Lets requests through or not, as told, and counts how often that was asked.
+class ToldAsker final : public store::Asker {
+ public:
+  ToldAsker(store::KeyPtr key, bool lets_through)
+      : key_(std::move(key)), lets_through_(lets_through) {}
+  const store::KeyPtr& key() const override { return key_; }
+  bool is_admitted_with(const store::KeyPtr& now) const override {
+    ++asked;
+    last = now;
+    return lets_through_;
+  }
+
+  mutable std::atomic<int> asked{0};
+  mutable store::KeyPtr last;
+
+ private:
+  const store::KeyPtr key_;
+  const bool lets_through_;
+};
+
+TEST_P(StoreSuite, WhoIsNotAdmittedAnyMoreIsDenied) {
+  load_small_company();
+  core::KeyLine line;
+  line.key = {"ACME", hash_secret("s3cret"), {"api:call-user-access:read"}, std::nullopt};
+  ASSERT_TRUE(load_now(store(), {{{1}, false, line}}).has_value());
+  const store::KeyPtr before = key_now(store(), "ACME");
+  ASSERT_TRUE(load_now(store(), {{{1}, true, line}}).has_value());
+  give({1}, {{1}});
+  // A store that knows all keys refuses who has none before it is asked; another one has to ask.
+  const bool must_ask = !store().knows_all_keys();
+  for (const bool lets_through : {true, false}) {
+    const auto asker = std::make_shared<ToldAsker>(before, lets_through);
+    const bool is_denied = must_ask && !lets_through;
+    const auto view = read_now(store(), {{1}, {{1}}, 0, asker});
+    EXPECT_EQ(view.has_value(), !is_denied);
+    EXPECT_TRUE(view.has_value() || view.error().code == Code::denied);
+    EXPECT_EQ(asker->asked > 0, must_ask);
+    EXPECT_EQ(asker->last, nullptr);
+    asker->asked = 0;
+    auto command = command_of(store::Operation::remove, {1}, {{{1}, {{1}}}});
+    command.asker = asker;
+    const auto outcome = write_now(store(), std::move(command));
+    EXPECT_EQ(outcome.has_value(), !is_denied);
+    EXPECT_TRUE(outcome.has_value() || outcome.error().code == Code::denied);
+    EXPECT_EQ(asker->asked > 0, must_ask);
+    if (lets_through) give({1}, {{1}});
+  }
+  EXPECT_EQ(listed({1}).empty(), !must_ask) << "what was denied has changed nothing";
+}
+
+TEST_P(StoreSuite, UsageIsAddedUp) {
+  const auto add = [&](std::vector<store::DayUsage> more) {
+    const auto sums = store().add_usage(more);
+    EXPECT_TRUE(sums.has_value());
+    std::vector<std::uint64_t> requests;
+    for (std::size_t i = 0; sums && i < sums->size(); ++i) {
+      EXPECT_EQ(sums->at(i).company, more[i].company);
+      EXPECT_EQ(sums->at(i).day, more[i].day);
+      requests.push_back(sums->at(i).requests);
+    }
+    return requests;
+  };
+  using Requests = std::vector<std::uint64_t>;
+  EXPECT_EQ(add({}), Requests{});
+  EXPECT_EQ(add({{{9}, 20000, 9999999}, {{1}, 20000, 7}}), (Requests{9999999, 7}));
+  EXPECT_EQ(add({{{1}, 20000, 3}, {{2}, 20000, 1}}), (Requests{10, 1}));
+  EXPECT_EQ(add({{{1}, 20000, 0}}), Requests{10}) << "who adds nothing learns of it too";
+  open();
+  EXPECT_EQ(add({{{1}, 20000, 5}}), Requests{15});
+  auto loaded = store().load_usage(20000);
   ASSERT_TRUE(loaded.has_value());
-  ASSERT_EQ(loaded->size(), 2U);
-  EXPECT_EQ(loaded->at(1).requests, 9999999U);
+  std::ranges::sort(*loaded, {}, &store::DayUsage::company);
+  ASSERT_EQ(loaded->size(), 3U);
+  EXPECT_EQ(loaded->at(0).requests, 15U);
+  EXPECT_EQ(loaded->at(2).requests, 9999999U);
+
+  EXPECT_EQ(add({{{1}, 20001, 2}}), Requests{2}) << "a day begins at nothing";
+  loaded = store().load_usage(20001);
+  ASSERT_EQ(loaded->size(), 1U);
+  EXPECT_EQ(loaded->at(0).company, CompanyId{1});
+  EXPECT_EQ(loaded->at(0).requests, 2U);
 }
 
 // Writers always give or take one user on two calls at once; a reader of both must see the same of
