@@ -1,5 +1,6 @@
 #include "api/application.h"
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <mutex>
@@ -22,8 +23,9 @@
 
 namespace earshot::api {
 
-// One request on its way to its answer, and the body that it takes. Lives until the answer left;
-// used by one thread at a time.
+// One request on its way to its answer, and the body that it takes. Lives until the answer left.
+// Used by one thread at a time, save that a body may come while its key is looked up: `awaited`
+// says how that goes.
 class Exchange final : public http::Body, public std::enable_shared_from_this<Exchange> {
  public:
   explicit Exchange(Application& its_application) : application(its_application) {}
@@ -47,8 +49,16 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
+  std::shared_ptr<const auth::Admission> admission;  // the principal's asker, where it has one
+  bool is_key_from_memory = false;                   // and the store may know better
   std::string_view media_type_fault;  // what is wrong with the body's type; empty where nothing is
-  std::optional<Decoder> decoder;     // until the body has been read
+  std::string_view revision_fault;    // and with the revision
+  std::optional<core::Revision> at_least;  // of a read, where it says
+  std::optional<Decoder> decoder;          // until the body has been read
+  bool is_too_long = false;
+  // What has to be there before the request can be answered: the end of the body, and a key that
+  // was looked up and lets it in. Who brings the last of it answers.
+  std::atomic<int> awaited{1};
   // What a change came to.
   std::size_t pairs_changed = 0;
   core::Revision revision = 0;
@@ -58,6 +68,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json;charset=UTF-8";
 constexpr std::string_view kMetricsText = "text/plain; version=0.0.4; charset=utf-8";
+constexpr std::string_view kRevisionField = "x-earshot-revision";
 constexpr std::size_t kStreamPieceBytes = 256 << 10;
 constexpr std::size_t kLoggedTextMax = 256;  // of what the client chose freely
 
@@ -68,6 +79,8 @@ struct Fields {
   std::size_t authorizations = 0;
   std::string_view content_type;
   std::size_t content_types = 0;
+  std::string_view revision;
+  std::size_t revisions = 0;
   bool is_encoded = false;
 };
 
@@ -83,6 +96,8 @@ Fields find_fields(const http::RequestHead& head) {
       if (!field.value.empty() && !equals_ignoring_case(field.value, "identity")) {
         found.is_encoded = true;
       }
+    } else if (equals_ignoring_case(field.name, kRevisionField)) {
+      if (found.revisions++ == 0) found.revision = field.value;
     }
   }
   return found;
@@ -97,6 +112,24 @@ std::string_view check_media_type(const Fields& fields) {
   }
   if (fields.is_encoded) return "content-encoding: must be absent or identity";
   return {};
+}
+
+std::optional<core::Revision> parse_revision(std::string_view text) {
+  if (text == "0") return core::Revision{0};
+  return parse_id_number(text);
+}
+
+// Takes the revision that a read asks for, or what is wrong with it.
+void read_revision(const Fields& fields, Exchange& exchange) {
+  if (fields.revisions == 0) return;
+  if (fields.revisions > 1) {
+    exchange.revision_fault = "x-earshot-revision: is given more than once";
+    return;
+  }
+  exchange.at_least = parse_revision(fields.revision);
+  if (!exchange.at_least) {
+    exchange.revision_fault = "x-earshot-revision: must be a number from 0 to 9223372036854775807";
+  }
 }
 
 http::Response make_response(const Exchange& exchange, int status, std::string_view content_type,
@@ -116,6 +149,12 @@ http::Response make_response(const Exchange& exchange, const Problem& problem) {
   if (!problem.field.first.empty()) {
     response.fields.add(problem.field.first, problem.field.second);
   }
+  return response;
+}
+
+http::Response make_response(const Exchange& exchange, std::string body, core::Revision revision) {
+  http::Response response = make_response(exchange, 200, kJson, std::move(body));
+  response.fields.add(kRevisionField, std::to_string(revision));
   return response;
 }
 
@@ -192,13 +231,12 @@ class AccessListStream : public std::enable_shared_from_this<AccessListStream> {
 }  // namespace
 
 void Exchange::end() {
-  application.guard(*this, [this] { application.answer_operation(*this); });
+  application.guard(*this, [this] { application.settle(*this); });
 }
 
 void Exchange::too_long() {
-  application.guard(*this, [this] {
-    application.send_problem(*this, body_too_long(application.options_.body_bytes_max));
-  });
+  is_too_long = true;
+  end();
 }
 
 Application::Application(store::Store& store, auth::RateLimiter& limiter, Options options)
@@ -259,35 +297,87 @@ bool Application::begin_operation(const http::RequestHead& head, Exchange& excha
   const Fields fields = find_fields(head);
   std::optional<std::string_view> authorization;
   if (fields.authorizations == 1) authorization = fields.authorization;
+  auth::Presented presented = auth::read_credentials(authorization);
   const Time now = options_.clock();
-  exchange.principal = auth::authenticate(store_, authorization, now);
-  if (!exchange.principal) {
-    send_problem(exchange, access_denied());
-    return false;
-  }
   const Route& route = *exchange.route;
-  if (!exchange.principal->has_scope(route.scope)) {
-    send_problem(exchange, scope_missing(route.scope));
-    return false;
-  }
-  const auto refusal = limiter_.check(exchange.principal->company(), exchange.received_at, now);
-  if (refusal) {
-    send_problem(exchange, rate_exceeded(*refusal, limiter_.limits()));
-    return false;
-  }
+  store::KeyPtr key = store_.find_key(presented.credentials.access_key());
+  const auth::Verdict verdict = auth::judge(key, presented.credentials, route.scope, now);
   exchange.media_type_fault = check_media_type(fields);
+  if (route.operation == Operation::get_users_access) read_revision(fields, exchange);
+  exchange.is_key_from_memory = !store_.knows_all_keys();
+  if (verdict != auth::Verdict::admitted && exchange.is_key_from_memory &&
+      presented.is_well_formed) {
+    exchange.decoder.emplace(route.shape, options_.limits);
+    look_up_key(exchange, std::move(presented.credentials));
+    return true;
+  }
+  if (!admit(exchange, verdict, std::move(key), std::move(presented.credentials), now)) {
+    return false;
+  }
   exchange.decoder.emplace(route.shape, options_.limits);
   return true;
 }
 
-// The body is complete.
+// Whom memory would refuse may have been given a key through another server. The body is taken
+// meanwhile, perhaps on another thread.
+void Application::look_up_key(Exchange& exchange, auth::Credentials credentials) {
+  exchange.awaited.store(2, std::memory_order_relaxed);
+  exchange.is_key_from_memory = false;
+  std::string access_key(credentials.access_key());
+  store_.look_up_key(
+      std::move(access_key), [this, self = exchange.shared_from_this(),
+                              credentials = std::move(credentials)](Result<store::KeyPtr> key) {
+        guard(*self, [&] {
+          if (!key) return send_problem(*self, failed(key.error()));
+          const Time now = options_.clock();
+          const auto verdict = auth::judge(*key, credentials, self->route->scope, now);
+          if (admit(*self, verdict, std::move(*key), credentials, now)) settle(*self);
+        });
+      });
+}
+
+// Lets a request in whose key was judged, or refuses it.
+bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr key,
+                        auth::Credentials credentials, Time now) {
+  const Route& route = *exchange.route;
+  if (verdict != auth::Verdict::access_denied) {
+    exchange.principal = auth::Principal{std::move(key), nullptr};
+  }
+  if (verdict != auth::Verdict::admitted) {
+    send_problem(exchange, not_admitted(verdict, route.scope));
+    return false;
+  }
+  auth::Principal& principal = *exchange.principal;
+  const auto refusal = limiter_.check(principal.company(), exchange.received_at, now);
+  if (refusal) {
+    send_problem(exchange, rate_exceeded(*refusal, limiter_.limits()));
+    return false;
+  }
+  if (!store_.knows_all_keys()) {
+    exchange.admission = std::make_shared<auth::Admission>(principal.key, std::move(credentials),
+                                                           route.scope, options_.clock);
+    principal.asker = exchange.admission;
+  }
+  return true;
+}
+
+// One thing less is awaited.
+void Application::settle(Exchange& exchange) {
+  if (exchange.awaited.fetch_sub(1, std::memory_order_acq_rel) == 1) answer_operation(exchange);
+}
+
+// The body is complete, or too long, and the request is let in.
 void Application::answer_operation(Exchange& exchange) {
-  if (!exchange.media_type_fault.empty()) {
-    send_problem(exchange, unsupported_media_type(std::string(exchange.media_type_fault)));
+  if (exchange.is_too_long) {
+    refuse_content(exchange, body_too_long(options_.body_bytes_max));
+  } else if (!exchange.media_type_fault.empty()) {
+    refuse_content(exchange, unsupported_media_type(std::string(exchange.media_type_fault)));
+  } else if (!exchange.revision_fault.empty()) {
+    refuse_content(exchange, bad_json(std::string(exchange.revision_fault)));
   } else if (auto error = exchange.decoder->finish()) {
-    send_problem(exchange, error->kind == DecodeError::Kind::too_many_ids
-                               ? too_many_ids(std::move(error->detail))
-                               : bad_json(std::move(error->detail)));
+    refuse_content(exchange, error->kind == DecodeError::Kind::too_many_ids
+                                 ? too_many_ids(std::move(error->detail))
+                                 : bad_json(std::move(error->detail)));
   } else if (exchange.route->operation == Operation::get_users_access) {
     list_access(exchange);
   } else {
@@ -295,34 +385,56 @@ void Application::answer_operation(Exchange& exchange) {
   }
 }
 
+// Refuses what was sent. The store is not asked for that, so it is asked for the key: a revoked one
+// gets 401 whatever comes with it.
+void Application::refuse_content(Exchange& exchange, Problem problem) {
+  if (!exchange.is_key_from_memory) return send_problem(exchange, problem);
+  store_.look_up_key(exchange.principal->key->key.access_key,
+                     [this, self = exchange.shared_from_this(),
+                      problem = std::move(problem)](Result<store::KeyPtr> key) {
+                       guard(*self, [&] {
+                         if (!key) return send_problem(*self, failed(key.error()));
+                         if (!self->admission->is_admitted_with(*key)) {
+                           return send_failure(*self, denied({}));
+                         }
+                         send_problem(*self, problem);
+                       });
+                     });
+}
+
 void Application::list_access(Exchange& exchange) {
   auto done = [this, self = exchange.shared_from_this()](Result<service::Access> access) {
     guard(*self, [&] {
-      if (!access) return send_problem(*self, failed(access.error()));
+      if (!access) return send_failure(*self, access.error());
       if (!access->unknown.empty()) return send_problem(*self, unknown_calls(access->unknown));
+      const core::Revision revision = access->revision;
+      const auto respond = [&](std::string body) {
+        return self->at_least ? make_response(*self, std::move(body), revision)
+                              : make_response(*self, 200, kJson, std::move(body));
+      };
       AccessListEncoder encoder(std::string(self->id_text), std::move(access->calls),
                                 std::move(access->entries), options_.clock());
       if (encoder.bytes_max() > options_.answer_bytes_whole) {
         self->is_answered = true;
-        std::make_shared<AccessListStream>(std::move(encoder))
-            ->start(self->reply, make_response(*self, 200, kJson, {}));
+        std::make_shared<AccessListStream>(std::move(encoder))->start(self->reply, respond({}));
         return finish(*self, 200, nullptr);
       }
       std::string body;
       body.reserve(encoder.bytes_max());
       encoder.append(body, encoder.bytes_max());
-      send(*self, make_response(*self, 200, kJson, std::move(body)));
+      send(*self, respond(std::move(body)));
     });
   };
   std::vector<CallId> calls = exchange.decoder->take_call_ids();
   exchange.decoder.reset();
-  service::list_access(store_, *exchange.principal, std::move(calls), std::move(done));
+  service::list_access(store_, *exchange.principal, std::move(calls), exchange.at_least.value_or(0),
+                       std::move(done));
 }
 
 void Application::change_access(Exchange& exchange) {
   auto done = [this, self = exchange.shared_from_this()](Result<store::Outcome> outcome) {
     guard(*self, [&] {
-      if (!outcome) return send_problem(*self, failed(outcome.error()));
+      if (!outcome) return send_failure(*self, outcome.error());
       const core::Decision& decision = outcome->decision;
       if (const auto* calls = std::get_if<core::UnknownCalls>(&decision)) {
         return send_problem(*self, unknown_calls(calls->ids));
@@ -332,7 +444,7 @@ void Application::change_access(Exchange& exchange) {
       }
       self->pairs_changed = std::get<0>(decision).size();
       self->revision = outcome->revision;
-      send(*self, make_response(*self, 200, kJson, encode_done(self->id_text)));
+      send(*self, make_response(*self, encode_done(self->id_text), outcome->revision));
     });
   };
   const bool gives = exchange.route->operation == Operation::add_users_access;
@@ -386,6 +498,13 @@ void Application::send(Exchange& exchange, http::Response response) {
   exchange.is_answered = true;
   exchange.reply.send(std::move(response));
   finish(exchange, status, nullptr);
+}
+
+// What a store answered in place of a result.
+void Application::send_failure(Exchange& exchange, const Error& error) {
+  const bool is_scope_missing = error.code == Code::denied && exchange.admission &&
+                                exchange.admission->verdict() == auth::Verdict::scope_missing;
+  send_problem(exchange, is_scope_missing ? scope_missing(exchange.route->scope) : failed(error));
 }
 
 void Application::send_problem(Exchange& exchange, const Problem& problem) {

@@ -10,6 +10,8 @@
 
 #include "api/decode.h"
 #include "api/metrics.h"
+#include "api/problem.h"
+#include "auth/credentials.h"
 #include "auth/rate_limit.h"
 #include "base/time.h"
 #include "http/message.h"
@@ -50,6 +52,11 @@ class Application final : public http::Application {
   friend class Exchange;
 
   bool begin_operation(const http::RequestHead& head, Exchange& exchange);
+  void look_up_key(Exchange& exchange, auth::Credentials credentials);
+  bool admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr key,
+             auth::Credentials credentials, Time now);
+  void settle(Exchange& exchange);
+  void refuse_content(Exchange& exchange, Problem problem);
   void answer_neighbour(Exchange& exchange);
   void answer_operation(Exchange& exchange);
   void list_access(Exchange& exchange);
@@ -57,6 +64,7 @@ class Application final : public http::Application {
 
   void send(Exchange& exchange, http::Response response);
   void send_problem(Exchange& exchange, const Problem& problem);
+  void send_failure(Exchange& exchange, const Error& error);
   void finish(Exchange& exchange, int status, const Problem* problem);
   template <class Work>
   void guard(Exchange& exchange, Work&& work);

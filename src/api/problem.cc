@@ -126,9 +126,14 @@ Problem not_ready(std::string why) {
   return problem;
 }
 
+Problem not_admitted(auth::Verdict verdict, std::string_view scope) {
+  return verdict == auth::Verdict::scope_missing ? scope_missing(scope) : access_denied();
+}
+
 Problem failed(const Error& error) {
-  Problem problem = error.code == Code::unavailable
-                        ? service_unavailable(Reason::unavailable)
+  Problem problem = error.code == Code::unavailable ? service_unavailable(Reason::unavailable)
+                    : error.code == Code::denied
+                        ? access_denied()
                         : make_problem(500, Reason::fault, "Internal server error occurred");
   problem.cause = error.message;
   return problem;

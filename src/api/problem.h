@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "auth/credentials.h"
 #include "auth/rate_limit.h"
 #include "base/ids.h"
 #include "base/result.h"
@@ -71,8 +72,11 @@ Problem unknown_calls(std::span<const CallId> ids);
 Problem unknown_users(std::span<const UserId> ids);
 Problem not_ready(std::string why);
 
-// A failed operation: what is unavailable is told so, and everything else is a fault of ours,
-// without its message.
+// A request that its key does not let in. REQUIRES: it is not admitted.
+Problem not_admitted(auth::Verdict verdict, std::string_view scope);
+
+// A failed operation: what is unavailable or denied is told so, and everything else is a fault of
+// ours, without its message.
 Problem failed(const Error& error);
 
 // What the HTTP server refuses on its own, with the reason phrase; a status that it has no reason

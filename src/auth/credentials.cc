@@ -44,22 +44,31 @@ std::optional<Credentials> parse_basic(std::string_view authorization) {
   return Credentials(*std::move(pair), colon);
 }
 
-bool Principal::has_scope(std::string_view scope) const {
-  return std::ranges::find(key->key.scopes, scope) != key->key.scopes.end();
-}
-
-std::optional<Principal> authenticate(store::Store& store,
-                                      std::optional<std::string_view> authorization, Time now) {
+Presented read_credentials(std::optional<std::string_view> authorization) {
   std::optional<Credentials> given;
   if (authorization) given = parse_basic(*authorization);
-  // No return before the secret was hashed: each way to be refused does the same work.
-  const Credentials credentials = given ? *std::move(given) : Credentials{};
-  store::KeyPtr key = store.find_key(credentials.access_key());
+  if (!given) return {};
+  return {*std::move(given), true};
+}
+
+Verdict judge(const store::KeyPtr& key, const Credentials& credentials, std::string_view scope,
+              Time now) {
+  // No return before the secret was hashed: each way to be denied does the same work.
   const bool secret_matches =
       verify_secret(key ? key->key.secret : dummy_hash(), credentials.secret());
-  if (!key || !secret_matches) return std::nullopt;
-  if (key->key.expires_at && now >= *key->key.expires_at) return std::nullopt;
-  return Principal{std::move(key)};
+  if (!key || !secret_matches) return Verdict::access_denied;
+  if (key->key.expires_at && now >= *key->key.expires_at) return Verdict::access_denied;
+  const auto& scopes = key->key.scopes;
+  const bool has_scope = std::ranges::find(scopes, scope) != scopes.end();
+  return has_scope ? Verdict::admitted : Verdict::scope_missing;
+}
+
+bool Admission::is_admitted_with(const store::KeyPtr& now) const {
+  Verdict verdict = judge(now, credentials_, scope_, clock_());
+  // An access key that was given to another company meanwhile is another one.
+  if (now && now->company != key_->company) verdict = Verdict::access_denied;
+  verdict_.store(verdict, std::memory_order_relaxed);
+  return verdict == Verdict::admitted;
 }
 
 }  // namespace earshot::auth

@@ -1,7 +1,9 @@
 // From the value of an Authorization header to who is asking. Knows no HTTP beyond that one value.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,19 +36,59 @@ class Credentials {
 // strict base64, split at the first colon. Nothing else is taken: no Bearer, no white space around.
 std::optional<Credentials> parse_basic(std::string_view authorization);
 
-// Who is asking: a key that was valid when its request came in.
-struct Principal {
-  store::KeyPtr key;  // never null
-
-  CompanyId company() const { return key->company; }
-  bool has_scope(std::string_view scope) const;
+// What came with a request; empty credentials where the header was missing or malformed.
+struct Presented {
+  Credentials credentials;
+  bool is_well_formed = false;
 };
 
-// The principal of a request, or nothing: without saying why, and with the same work whether the
-// credentials are missing, malformed, of no key, of another secret or expired. `authorization` is
-// the value of the one such header; nothing where there is none or more than one. Any thread; never
-// waits for I/O.
-std::optional<Principal> authenticate(store::Store& store,
-                                      std::optional<std::string_view> authorization, Time now);
+// `authorization` is the value of the one such header; nothing where there is none or more than
+// one.
+Presented read_credentials(std::optional<std::string_view> authorization);
+
+enum class Verdict : std::uint8_t {
+  admitted,
+  access_denied,  // no such key, another secret, or expired: never said which
+  scope_missing,
+};
+
+// Whether a key (null: there is none of this name) lets a request through that came with these
+// credentials and needs the scope. Whatever the reason to deny access, it takes the same work.
+Verdict judge(const store::KeyPtr& key, const Credentials& credentials, std::string_view scope,
+              Time now);
+
+// A request that was let in, for a store that has to ask again: keeps what it came with until it
+// is answered. Any thread.
+class Admission final : public store::Asker {
+ public:
+  // `scope` must live as long.
+  Admission(store::KeyPtr key, Credentials credentials, std::string_view scope, Clock clock)
+      : key_(std::move(key)),
+        credentials_(std::move(credentials)),
+        scope_(scope),
+        clock_(std::move(clock)) {}
+
+  const store::KeyPtr& key() const override { return key_; }
+  // Of the same company, which the request was begun for, and let in by it.
+  bool is_admitted_with(const store::KeyPtr& now) const override;
+
+  // What was found the last time.
+  Verdict verdict() const { return verdict_.load(std::memory_order_relaxed); }
+
+ private:
+  const store::KeyPtr key_;
+  const Credentials credentials_;
+  const std::string_view scope_;
+  const Clock clock_;
+  mutable std::atomic<Verdict> verdict_{Verdict::admitted};
+};
+
+// Who is asking: a key that let its request in.
+struct Principal {
+  store::KeyPtr key;        // never null
+  store::AskerPtr asker{};  // null where the store knows all keys
+
+  CompanyId company() const { return key->company; }
+};
 
 }  // namespace earshot::auth

@@ -15,12 +15,12 @@ namespace {
 void change_access(store::Operation operation, store::Store& store,
                    const auth::Principal& principal, std::vector<core::CallUsers> calls,
                    const RequestId& request_id, ChangeDone done) {
-  if (calls.empty()) return done(store::Outcome{});
   store::GrantCommand command;
   command.operation = operation;
   command.company = principal.company();
   command.calls = merge_calls(std::move(calls));
   command.origin = {request_id, principal.key->key.access_key};
+  command.asker = principal.asker;
   store.write(std::move(command), std::move(done));
 }
 
@@ -96,6 +96,7 @@ std::vector<core::CallUsers> join_repeated(std::vector<core::CallUsers> calls) {
 Access access_of(std::vector<CallId> calls, store::CallsView view) {
   ASSERT(view.entries.size() == calls.size());
   Access access;
+  access.revision = view.revision;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (!view.entries[i]->has_call()) access.unknown.push_back(calls[i]);
   }

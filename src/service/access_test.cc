@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "model_store.h"
 
 namespace earshot::service {
@@ -107,20 +109,65 @@ TEST_F(AccessOperations, ACommandSaysWhoAskedForWhat) {
   EXPECT_EQ(store_.commands[1].operation, store::Operation::remove);
 }
 
-TEST_F(AccessOperations, AskingForNothingNeedsNoStore) {
+TEST_F(AccessOperations, AskingForNothingSaysTheRevision) {
+  core::Revision newest = 0;
+  give_access(store_, principal_, calls_of({{7, {33}}}), {},
+              [&](Result<store::Outcome> outcome) { newest = outcome->revision; });
   bool is_done = false;
   give_access(store_, principal_, {}, {}, [&](Result<store::Outcome> outcome) {
     ASSERT_TRUE(outcome);
     EXPECT_TRUE(std::get<0>(outcome->decision).empty());
+    EXPECT_EQ(outcome->revision, newest);
     is_done = true;
   });
   EXPECT_TRUE(is_done);
-  EXPECT_TRUE(store_.commands.empty());
+}
+
+TEST_F(AccessOperations, AListIsOfTheRevisionAskedForOrLater) {
+  core::Revision newest = 0;
+  give_access(store_, principal_, calls_of({{7, {33}}}), {},
+              [&](Result<store::Outcome> outcome) { newest = outcome->revision; });
+  ASSERT_GT(newest, 0u);
+  int answers = 0;
+  list_access(store_, principal_, {CallId{7}}, newest, [&](Result<service::Access> access) {
+    ASSERT_TRUE(access);
+    EXPECT_EQ(access->revision, newest);
+    ++answers;
+  });
+  list_access(store_, principal_, {CallId{7}}, newest + 1, [&](Result<service::Access> access) {
+    ASSERT_FALSE(access);
+    EXPECT_EQ(access.error().code, Code::unavailable);
+    ++answers;
+  });
+  EXPECT_EQ(answers, 2);
+}
+
+TEST_F(AccessOperations, SayWhoAsksWhereTheStoreMustKnow) {
+  store_.is_one_of_many = true;
+  core::KeyLine line;
+  line.key = {"ACME", hash_secret("s3cret"), {"scope"}, std::nullopt};
+  store_.apply({kAcme, false, line});
+  principal_.asker = std::make_shared<auth::Admission>(
+      principal_.key, auth::Credentials("ACME:s3cret", 4), "scope", wall_now);
+  for (const bool is_denied : {false, true}) {
+    if (is_denied) store_.apply({kAcme, true, line});
+    int answers = 0;
+    const auto expect = [&](const auto& result) {
+      EXPECT_EQ(result.has_value(), !is_denied);
+      EXPECT_TRUE(result || result.error().code == Code::denied);
+      ++answers;
+    };
+    list_access(store_, principal_, {CallId{7}}, 0,
+                [&](Result<service::Access> access) { expect(access); });
+    give_access(store_, principal_, calls_of({{7, {33}}}), {},
+                [&](Result<store::Outcome> outcome) { expect(outcome); });
+    EXPECT_EQ(answers, 2);
+  }
 }
 
 TEST_F(AccessOperations, AListNamesUnknownCallsInTheOrderAsked) {
   bool is_done = false;
-  list_access(store_, principal_, {CallId{9}, CallId{7}, CallId{8}, CallId{9}},
+  list_access(store_, principal_, {CallId{9}, CallId{7}, CallId{8}, CallId{9}}, 0,
               [&](Result<service::Access> access) {
                 ASSERT_TRUE(access);
                 EXPECT_EQ(access->unknown, (std::vector{CallId{9}, CallId{8}}));
@@ -133,7 +180,7 @@ TEST_F(AccessOperations, AListNamesUnknownCallsInTheOrderAsked) {
 TEST_F(AccessOperations, FailuresPassThrough) {
   store_.failure = unavailable("full");
   int failures = 0;
-  list_access(store_, principal_, {CallId{7}},
+  list_access(store_, principal_, {CallId{7}}, 0,
               [&](Result<service::Access> access) { failures += !access; });
   remove_access(store_, principal_, calls_of({{7, {}}}), {},
                 [&](Result<store::Outcome> outcome) { failures += !outcome; });
