@@ -83,6 +83,23 @@ RequestIdText format_request_id(const RequestId& id) {
   return text;
 }
 
+std::optional<RequestId> parse_request_id(std::string_view text) {
+  if (text.empty() || text.size() > 19 || (text[0] == '0' && text.size() > 1)) return std::nullopt;
+  __extension__ using Wide = unsigned __int128;
+  Wide number = 0;
+  for (const char c : text) {
+    const std::size_t digit = std::string_view(kDigits).find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    number = number * 36 + digit;
+  }
+  if (number >> 96 != 0) return std::nullopt;
+  RequestId id;
+  for (auto byte = id.bytes.rbegin(); byte != id.bytes.rend(); ++byte, number >>= 8) {
+    *byte = static_cast<std::uint8_t>(number);
+  }
+  return id;
+}
+
 std::string make_random_text(std::size_t size) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

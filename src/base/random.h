@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,8 @@ class RequestIdText {
 
 // Zero is "0".
 RequestIdText format_request_id(const RequestId& id);
+// Only what format_request_id() gives.
+std::optional<RequestId> parse_request_id(std::string_view text);
 
 // `size` random characters out of A-Z, a-z, 0-9 (about 5.95 bits each), for access keys and
 // secrets.

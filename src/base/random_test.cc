@@ -48,6 +48,22 @@ TEST(FormatRequestId, AgreesWithLongDivision) {
   }
 }
 
+TEST(ParseRequestId, ReadsWhatFormatWrites) {
+  for (int round = 0; round < 1000; ++round) {
+    RequestId id = make_request_id();
+    std::fill_n(id.bytes.begin(), round % 13, std::uint8_t{0});  // short ones too
+    EXPECT_EQ(parse_request_id(format_request_id(id)), id);
+  }
+}
+
+TEST(ParseRequestId, RefusesAnyOtherText) {
+  EXPECT_TRUE(parse_request_id("7oiylpimjg5u2ca1ypr"));  // the largest
+  for (const char* text : {"", "00", "01", "A", "-1", " 1", "7oiylpimjg5u2ca1yps",
+                           "zzzzzzzzzzzzzzzzzzz", "10000000000000000000"}) {
+    EXPECT_FALSE(parse_request_id(text)) << text;
+  }
+}
+
 TEST(MakeRequestId, IsDifferentEachTimeAndOnEachThread) {
   constexpr std::size_t kThreads = 4;
   constexpr std::size_t kEach = 2000;  // many times what the buffer of a thread holds

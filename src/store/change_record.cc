@@ -1,6 +1,7 @@
 #include "store/change_record.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace earshot::store {
 
@@ -123,6 +124,7 @@ void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std:
     end_group();
     group_call_ = call;
     group_previous_ = previous;
+    calls_.push_back(call);
   }
   ++group_count_;
   ++count_;
@@ -162,6 +164,7 @@ void ChangeWriter::add(const ShareChanged& change) {
 void ChangeWriter::add(const CallChanged& change) {
   end_group();
   ++count_;
+  calls_.push_back(change.call);
   append_byte(items_, static_cast<std::uint8_t>(ItemTag::call));
   append_fixed64(items_, change.call.value);
   append_stamp(items_, change.previous);
@@ -190,10 +193,19 @@ void ChangeWriter::add(const KeyChanged& change) {
   if (change.after) append_key_body(items_, *change.after);
 }
 
-std::string ChangeWriter::finish(const ChangeHead& head) {
+ChangeItems ChangeWriter::take_items() {
   end_group();
+  return {std::exchange(count_, 0), std::exchange(items_, {}), std::exchange(calls_, {})};
+}
+
+std::string ChangeWriter::finish(const ChangeHead& head) {
+  const ChangeItems items = take_items();
+  return encode_change(head, items.count, items.bytes);
+}
+
+std::string encode_change(const ChangeHead& head, std::uint32_t count, std::string_view items) {
   std::string out;
-  out.reserve(80 + head.origin.access_key.size() + items_.size());
+  out.reserve(80 + head.origin.access_key.size() + items.size());
   append_byte(out, kValueFormat);
   append_byte(out, head.last_part ? kLastPart : std::uint8_t{0});
   out.append(head.previous_hash.begin(), head.previous_hash.end());
@@ -202,10 +214,8 @@ std::string ChangeWriter::finish(const ChangeHead& head) {
   append_byte(out, static_cast<std::uint8_t>(head.operation));
   out.append(head.origin.request_id.bytes.begin(), head.origin.request_id.bytes.end());
   append_text(out, head.origin.access_key);
-  append_varint(out, count_);
-  out += items_;
-  items_.clear();
-  count_ = 0;
+  append_varint(out, count);
+  out += items;
   return out;
 }
 

@@ -77,6 +77,18 @@ struct ChangePart {
   std::vector<Change> changes;
 };
 
+inline constexpr std::size_t kPartBytesMax = 256 << 10;  // beyond, a part is ended
+
+// The changes of one part as bytes.
+struct ChangeItems {
+  std::uint32_t count = 0;
+  std::string bytes;
+  std::vector<CallId> calls;  // of which something changed; in order, some may come again
+};
+
+// A part's value.
+std::string encode_change(const ChangeHead& head, std::uint32_t count, std::string_view items);
+
 // Writes the changes of one part. Neighbouring changes to pairs of one call share what they have in
 // common.
 class ChangeWriter {
@@ -92,6 +104,8 @@ class ChangeWriter {
 
   // The part's value; the writer is empty afterwards.
   std::string finish(const ChangeHead& head);
+  // The same without the head.
+  ChangeItems take_items();
 
  private:
   void add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags);
@@ -99,6 +113,7 @@ class ChangeWriter {
 
   std::string items_;
   std::uint32_t count_ = 0;
+  std::vector<CallId> calls_;
   // The open group: pairs of one call.
   CallId group_call_;
   core::Stamp group_previous_;

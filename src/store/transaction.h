@@ -60,7 +60,6 @@ struct Ground {
   std::function<Status()> check_space;  // unavailable while the disk is too full for writes
 };
 
-inline constexpr std::size_t kPartBytesMax = 256 << 10;  // of one part of a change record
 inline constexpr std::size_t kWorkingEntryBytes = 256;  // of tables and text beside an entry, about
 
 class Transaction final : public core::RecordTarget {

@@ -1,0 +1,27 @@
+// Applying records over PostgreSQL.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/pg_session.h"
+#include "store/store.h"
+
+namespace earshot::store {
+
+// How many records are read ahead, to be worked on with a few statements.
+struct PgLoadLimits {
+  std::size_t chunk_records = 4096;
+  std::size_t chunk_bytes = 4 << 20;
+  std::size_t removed_rows = 5000;  // that go in one statement, with what a removal takes along
+};
+
+// As Store::load: one transaction, and one revision for each company that changes. Loads take turns
+// over all servers. Also unavailable: whether the records were applied is not known, or they were
+// not, since somebody else was in the way; loading them again is safe in both cases.
+Result<LoadReport> load_over_postgres(PgSession& session, RecordSource& source,
+                                      const Origin& origin, Time now, PgLoadLimits limits = {});
+
+}  // namespace earshot::store

@@ -1,0 +1,58 @@
+#include "store/pg_retention.h"
+
+#include <vector>
+
+#include "store/pg_statements_sync.h"
+#include "store/store.h"
+
+namespace earshot::store {
+namespace {
+
+constexpr std::uint64_t kCutRevisions = 1000;  // in one transaction: writers wait for it
+
+// Cuts some. Answers whether that was all.
+Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest) {
+  TRY(session.begin());
+  const PgResult head = TRY(session.run(kLockHorizon, PgParams().add(company)));
+  if (head.rows() == 0) return true;
+  const core::Revision newest = head.number(0, 0), horizon = head.number(0, 1);
+  const PgResult found = TRY(
+      session.run(kFindHorizon,
+                  PgParams().add(company).add(oldest).add(newest).add(horizon).add(kCutRevisions)));
+  if (found.rows() == 0 || found.is_null(0, 0)) return true;
+  const core::Revision cut = found.number(0, 0);
+  // The horizon and what lies before it go as one, so that verify never meets half a cut.
+  TRY(session.run(kCutChanges, PgParams().add(company).add(cut)));
+  TRY(session.run(kMoveHorizon, PgParams().add(company).add(cut)));
+  return false;
+}
+
+Status cut_company(PgSession& session, CompanyId company, Time oldest) {
+  for (bool is_done = false; !is_done;) {
+    const Result<bool> cut = cut_some(session, company, oldest);
+    if (!cut) {
+      session.roll_back();
+      return cut.error();
+    }
+    is_done = *cut;
+    const PgEnding ending = session.commit();
+    if (ending.outcome != PgEnding::Outcome::committed) {
+      return unavailable("cutting the record of changes: " + ending.why);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status apply_retention_over_postgres(PgSession& session, Time oldest) {
+  std::vector<CompanyId> companies;
+  TRY(session.stream(kListOldCompanies, PgParams().add(oldest), [&](const PgResult& row) -> Status {
+    companies.push_back({row.number(0, 0)});
+    return {};
+  }));
+  for (const CompanyId company : companies) TRY(cut_company(session, company, oldest));
+  return {};
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,359 @@
+// The statements of those who wait: commands, loads, retention, usage. Each names its company, and
+// so reaches one shard, but for those of the whole store.
+//
+// Statements keep to what PostgreSQL and Citus both do: no ctid, MERGE, triggers, sequences,
+// advisory locks or LISTEN, and no statement changes rows of two companies.
+#pragma once
+
+#include <array>
+
+#include "store/pg_changes.h"
+#include "store/pg_statements.h"
+#include "store/pg_wire.h"
+
+namespace earshot::store {
+
+// --- of the whole store
+
+inline constexpr PgStatement kIsUtf8 = {"is_utf8",
+                                        "SELECT current_setting('server_encoding') = 'UTF8'"};
+inline constexpr PgStatement kHasVersions = {
+    "has_versions", "SELECT to_regclass('earshot.schema_versions') IS NOT NULL"};
+inline constexpr PgStatement kFindVersion = {
+    "find_version", "SELECT coalesce(max(version), 0)::bigint FROM earshot.schema_versions"};
+inline constexpr PgStatement kAddVersion = {
+    "add_version",
+    "INSERT INTO earshot.schema_versions (version, name, applied_at, release)"
+    " VALUES ($1::bigint, $2::text, now(), $3::text)"};
+inline constexpr PgStatement kHasCitus = {
+    "has_citus", "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"};
+inline constexpr PgStatement kHasCitusTables = {
+    "has_citus_tables", "SELECT to_regclass('pg_dist_partition') IS NOT NULL"};
+inline constexpr PgStatement kIsDistributed = {
+    "is_distributed",
+    "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass($1::text))"};
+
+// oldest -> the companies whose record may hold something older, by their own time: a company that
+// changed since may, too.
+inline constexpr PgStatement kListOldCompanies = {
+    "list_old_companies",
+    "SELECT company_id FROM earshot.companies c WHERE horizon + 1 < revision AND EXISTS"
+    " (SELECT FROM earshot.changes o WHERE o.company_id = c.company_id"
+    " AND o.revision = c.horizon + 1 AND o.at < $1::timestamptz) ORDER BY company_id"};
+// -> company, in order
+inline constexpr PgStatement kListCompanies = {
+    "list_companies", "SELECT company_id FROM earshot.companies ORDER BY company_id"};
+// day -> company, requests
+inline constexpr PgStatement kListUsage = {
+    "list_usage",
+    "SELECT company_id, requests FROM earshot.usage WHERE day = $1::date ORDER BY company_id"};
+// -> company, the columns of read_key, revision. Of a table that is on every server.
+inline constexpr PgStatement kListKeys = {
+    "list_keys",
+    "SELECT company_id, access_key, secret_salt, secret_digest, scopes, expires_at, revision"
+    " FROM earshot.keys ORDER BY company_id, access_key"};
+inline constexpr PgStatement kListKeysOfCompany = {
+    "list_keys_of_company",
+    "SELECT company_id, access_key, secret_salt, secret_digest, scopes, expires_at, revision"
+    " FROM earshot.keys WHERE company_id = $1::bigint ORDER BY company_id, access_key"};
+
+// --- usage
+
+// company, day, requests -> what it has come to
+inline constexpr PgStatement kAddUsage = {
+    "add_usage",
+    "INSERT INTO earshot.usage (company_id, day, requests)"
+    " VALUES ($1::bigint, $2::date, $3::bigint) ON CONFLICT (company_id, day)"
+    " DO UPDATE SET requests = usage.requests + excluded.requests RETURNING requests"};
+
+// --- retention
+
+// company -> revision, horizon; and its row is locked
+inline constexpr PgStatement kLockHorizon = {
+    "lock_horizon",
+    "SELECT revision, horizon FROM earshot.companies WHERE company_id = $1::bigint FOR UPDATE"};
+// company, oldest, newest revision, horizon, most revisions -> the last that goes, or NULL. Times
+// never go back with revisions, so that what is old stands in front.
+inline constexpr PgStatement kFindHorizon = {
+    "find_horizon",
+    "SELECT max(revision) FROM earshot.changes WHERE company_id = $1::bigint"
+    " AND revision > $4::bigint AND revision <= $4::bigint + $5::bigint"
+    " AND revision < $3::bigint AND at < $2::timestamptz"};
+// company, the last revision that goes
+inline constexpr PgStatement kCutChanges = {
+    "cut_changes",
+    "DELETE FROM earshot.changes WHERE company_id = $1::bigint AND revision <= $2::bigint"};
+inline constexpr PgStatement kMoveHorizon = {
+    "move_horizon",
+    "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
+
+// --- loads
+
+// Loads take turns. Where the tables are distributed, this one is on every server.
+inline constexpr PgStatement kLockLoads = {"lock_loads",
+                                           "SELECT true FROM earshot.load_lock FOR UPDATE"};
+// company, hash of nothing -> a row where there was none
+inline constexpr PgStatement kMakeHead = {
+    "make_head",
+    "INSERT INTO earshot.companies (company_id, revision, directory_revision, changed_at, hash)"
+    " VALUES ($1::bigint, 0, 0, TIMESTAMPTZ 'epoch', $2::bytea)"
+    " ON CONFLICT (company_id) DO NOTHING RETURNING true"};
+// company -> revision, directory_revision, changed_at, hash, name; and its row is locked
+inline constexpr PgStatement kLockCompany = {
+    "lock_company",
+    "SELECT revision, directory_revision, changed_at, hash, name FROM earshot.companies"
+    " WHERE company_id = $1::bigint FOR UPDATE"};
+// company, revision, directory_revision, changed_at, hash, name
+inline constexpr PgStatement kPutHead = {
+    "put_head",
+    "UPDATE earshot.companies SET revision = $2::bigint, directory_revision = $3::bigint,"
+    " changed_at = $4::timestamptz, hash = $5::bytea, name = $6::text"
+    " WHERE company_id = $1::bigint"};
+inline constexpr PgStatement kForgetHead = {
+    "forget_head", "DELETE FROM earshot.companies WHERE company_id = $1::bigint AND revision = 0"};
+
+// company, ids -> the columns of the readers in pg_rows.h
+inline constexpr PgStatement kFindWorkspaces = {
+    "find_workspaces",
+    "SELECT workspace_id, name FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND workspace_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kFindProfiles = {
+    "find_profiles",
+    "SELECT profile_id, workspace_id, name, permission_level, team_lead_ids FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND profile_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kFindUsers = {
+    "find_users",
+    "SELECT user_id, email_address, first_name, last_name, manager_id, active, profile_ids"
+    " FROM earshot.users WHERE company_id = $1::bigint AND user_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kFindCalls = {
+    "find_calls",
+    "SELECT call_id, workspace_id, title, started, primary_user_id, party_user_ids, is_private"
+    " FROM earshot.calls WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[])"};
+// company, ids -> those that are there
+inline constexpr PgStatement kFindUsersThere = {
+    "find_users_there",
+    "SELECT user_id FROM earshot.users"
+    " WHERE company_id = $1::bigint AND user_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kFindCallsThere = {
+    "find_calls_there",
+    "SELECT call_id FROM earshot.calls"
+    " WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[])"};
+// access keys -> company, the columns of read_key. Of a table that is on every server.
+inline constexpr PgStatement kFindKeys = {
+    "find_keys",
+    "SELECT company_id, access_key, secret_salt, secret_digest, scopes, expires_at"
+    " FROM earshot.keys WHERE access_key = ANY ($1::text[])"};
+
+// The parameters of these are those of params_of() in pg_rows.h.
+inline constexpr PgStatement kPutWorkspaces = {
+    "put_workspaces",
+    "INSERT INTO earshot.workspaces (company_id, workspace_id, name, revision)"
+    " SELECT $1::bigint, x.id, x.name, $2::bigint"
+    " FROM unnest($3::bigint[], $4::text[]) AS x(id, name)"
+    " ON CONFLICT (company_id, workspace_id) DO UPDATE"
+    " SET name = excluded.name, revision = excluded.revision"};
+inline constexpr PgStatement kPutProfiles = {
+    "put_profiles",
+    "INSERT INTO earshot.profiles (company_id, profile_id, workspace_id, name, permission_level,"
+    " team_lead_ids, revision)"
+    " SELECT $1::bigint, x.id, x.workspace, x.name, x.level, x.leads::bigint[], $2::bigint"
+    " FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])"
+    " AS x(id, workspace, name, level, leads)"
+    " ON CONFLICT (company_id, profile_id) DO UPDATE"
+    " SET workspace_id = excluded.workspace_id, name = excluded.name,"
+    " permission_level = excluded.permission_level, team_lead_ids = excluded.team_lead_ids,"
+    " revision = excluded.revision"};
+inline constexpr PgStatement kPutUsers = {
+    "put_users",
+    "INSERT INTO earshot.users (company_id, user_id, email_address, first_name, last_name,"
+    " manager_id, active, profile_ids, revision)"
+    " SELECT $1::bigint, x.id, x.email, x.first, x.last, x.manager, x.active,"
+    " x.profiles::bigint[], $2::bigint"
+    " FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[],"
+    " $9::text[]) AS x(id, email, first, last, manager, active, profiles)"
+    " ON CONFLICT (company_id, user_id) DO UPDATE"
+    " SET email_address = excluded.email_address, first_name = excluded.first_name,"
+    " last_name = excluded.last_name, manager_id = excluded.manager_id, active = excluded.active,"
+    " profile_ids = excluded.profile_ids, revision = excluded.revision"};
+inline constexpr PgStatement kPutCalls = {
+    "put_calls",
+    "INSERT INTO earshot.calls (company_id, call_id, workspace_id, title, started,"
+    " primary_user_id, party_user_ids, is_private, revision)"
+    " SELECT $1::bigint, x.id, x.workspace, x.title, x.started, x.host, x.parties::bigint[],"
+    " x.private, $2::bigint"
+    " FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::text[],"
+    " $9::boolean[]) AS x(id, workspace, title, started, host, parties, private)"
+    " ON CONFLICT (company_id, call_id) DO UPDATE"
+    " SET workspace_id = excluded.workspace_id, title = excluded.title,"
+    " started = excluded.started, primary_user_id = excluded.primary_user_id,"
+    " party_user_ids = excluded.party_user_ids, is_private = excluded.is_private,"
+    " revision = excluded.revision"};
+inline constexpr PgStatement kPutKeys = {
+    "put_keys",
+    "INSERT INTO earshot.keys (access_key, company_id, secret_salt, secret_digest, scopes,"
+    " expires_at, revision)"
+    " SELECT x.access_key, $1::bigint, x.salt, x.digest, x.scopes::text[], x.expires_at,"
+    " $2::bigint"
+    " FROM unnest($3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::timestamptz[])"
+    " AS x(access_key, salt, digest, scopes, expires_at)"
+    " ON CONFLICT (access_key) DO UPDATE"
+    " SET company_id = excluded.company_id, secret_salt = excluded.secret_salt,"
+    " secret_digest = excluded.secret_digest, scopes = excluded.scopes,"
+    " expires_at = excluded.expires_at, revision = excluded.revision"};
+// company, revision, calls, users
+inline constexpr PgStatement kPutShares = {
+    "put_shares",
+    "INSERT INTO earshot.shares (company_id, call_id, user_id, revision)"
+    " SELECT $1::bigint, x.call_id, x.user_id, $2::bigint"
+    " FROM unnest($3::bigint[], $4::bigint[]) AS x(call_id, user_id)"
+    " ON CONFLICT (company_id, call_id, user_id) DO UPDATE SET revision = excluded.revision"};
+
+// company, ids
+inline constexpr PgStatement kRemoveWorkspaces = {
+    "remove_workspaces",
+    "DELETE FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND workspace_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kRemoveProfiles = {
+    "remove_profiles",
+    "DELETE FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND profile_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kRemoveUsers = {
+    "remove_users",
+    "DELETE FROM earshot.users WHERE company_id = $1::bigint AND user_id = ANY ($2::bigint[])"};
+inline constexpr PgStatement kRemoveCalls = {
+    "remove_calls",
+    "DELETE FROM earshot.calls WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[])"};
+// access keys
+inline constexpr PgStatement kRemoveKeys = {
+    "remove_keys", "DELETE FROM earshot.keys WHERE access_key = ANY ($1::text[])"};
+// company, calls, users
+inline constexpr PgStatement kRemoveShares = {
+    "remove_shares",
+    "DELETE FROM earshot.shares s"
+    " USING unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
+    " WHERE s.company_id = $1::bigint AND s.call_id = x.call_id AND s.user_id = x.user_id"};
+
+// --- what removals take along: so many rows behind the last one that went, since those before it
+// would be looked at again
+
+// company, user, last call, most rows -> call, user
+inline constexpr PgStatement kRemoveSharesOfUser = {
+    "remove_shares_of_user",
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint AND call_id "
+    "IN"
+    " (SELECT call_id FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id"};
+// company, user, last call, most rows -> call, user, expiry, note
+inline constexpr PgStatement kRemoveGrantsOfUser = {
+    "remove_grants_of_user",
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint AND call_id "
+    "IN"
+    " (SELECT call_id FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id, expires_at, note"};
+// company, call, last user, most rows -> call, user
+inline constexpr PgStatement kRemoveSharesOfCall = {
+    "remove_shares_of_call",
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint AND user_id "
+    "IN"
+    " (SELECT user_id FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint ORDER BY user_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id"};
+// company, call, last user, most rows -> call, user, expiry, note
+inline constexpr PgStatement kRemoveGrantsOfCall = {
+    "remove_grants_of_call",
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint AND user_id "
+    "IN"
+    " (SELECT user_id FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint ORDER BY user_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id, expires_at, note"};
+// company, last call, last user, most rows -> call, user
+inline constexpr PgStatement kRemoveSharesOfCompany = {
+    "remove_shares_of_company",
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND (call_id, user_id) IN"
+    " (SELECT call_id, user_id FROM earshot.shares WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id"};
+// company, last call, last user, most rows -> call, user, expiry, note
+inline constexpr PgStatement kRemoveGrantsOfCompany = {
+    "remove_grants_of_company",
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND (call_id, user_id) IN"
+    " (SELECT call_id, user_id FROM earshot.grants WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id LIMIT $4::bigint)"
+    " RETURNING call_id, user_id, expires_at, note"};
+// company, last call, most rows -> the columns of read_call
+inline constexpr PgStatement kRemoveCallsOfCompany = {
+    "remove_calls_of_company",
+    "DELETE FROM earshot.calls WHERE company_id = $1::bigint AND call_id IN"
+    " (SELECT call_id FROM earshot.calls WHERE company_id = $1::bigint"
+    " AND call_id > $2::bigint ORDER BY call_id LIMIT $3::bigint)"
+    " RETURNING call_id, workspace_id, title, started, primary_user_id, party_user_ids, "
+    "is_private"};
+// company, last id, most rows -> id
+inline constexpr PgStatement kRemoveUsersOfCompany = {
+    "remove_users_of_company",
+    "DELETE FROM earshot.users WHERE company_id = $1::bigint AND user_id IN"
+    " (SELECT user_id FROM earshot.users WHERE company_id = $1::bigint"
+    " AND user_id > $2::bigint ORDER BY user_id LIMIT $3::bigint)"
+    " RETURNING user_id"};
+// company, last id, most rows -> id
+inline constexpr PgStatement kRemoveProfilesOfCompany = {
+    "remove_profiles_of_company",
+    "DELETE FROM earshot.profiles WHERE company_id = $1::bigint AND profile_id IN"
+    " (SELECT profile_id FROM earshot.profiles WHERE company_id = $1::bigint"
+    " AND profile_id > $2::bigint ORDER BY profile_id LIMIT $3::bigint)"
+    " RETURNING profile_id"};
+// company, last id, most rows -> id
+inline constexpr PgStatement kRemoveWorkspacesOfCompany = {
+    "remove_workspaces_of_company",
+    "DELETE FROM earshot.workspaces WHERE company_id = $1::bigint AND workspace_id IN"
+    " (SELECT workspace_id FROM earshot.workspaces WHERE company_id = $1::bigint"
+    " AND workspace_id > $2::bigint ORDER BY workspace_id LIMIT $3::bigint)"
+    " RETURNING workspace_id"};
+// company -> access key. Of a table that is on every server.
+inline constexpr PgStatement kRemoveKeysOfCompany = {
+    "remove_keys_of_company",
+    "DELETE FROM earshot.keys WHERE company_id = $1::bigint RETURNING access_key"};
+
+// --- dump and verify: pages of a company, behind a key
+
+// company -> name, revision, directory_revision, changed_at, hash, horizon
+inline constexpr PgStatement kFindCompany = {
+    "find_company",
+    "SELECT name, revision, directory_revision, changed_at, hash, horizon"
+    " FROM earshot.companies WHERE company_id = $1::bigint"};
+// company, last id, most rows -> the columns of the readers in pg_rows.h, and the revision
+inline constexpr PgStatement kPageWorkspaces = {
+    "page_workspaces",
+    "SELECT workspace_id, name, revision FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND workspace_id > $2::bigint"
+    " ORDER BY workspace_id LIMIT $3::bigint"};
+inline constexpr PgStatement kPageProfiles = {
+    "page_profiles",
+    "SELECT profile_id, workspace_id, name, permission_level, team_lead_ids, revision"
+    " FROM earshot.profiles WHERE company_id = $1::bigint AND profile_id > $2::bigint"
+    " ORDER BY profile_id LIMIT $3::bigint"};
+inline constexpr PgStatement kPageUsers = {
+    "page_users",
+    "SELECT user_id, email_address, first_name, last_name, manager_id, active, profile_ids,"
+    " revision FROM earshot.users WHERE company_id = $1::bigint AND user_id > $2::bigint"
+    " ORDER BY user_id LIMIT $3::bigint"};
+inline constexpr PgStatement kPageCalls = {
+    "page_calls",
+    "SELECT call_id, workspace_id, title, started, primary_user_id, party_user_ids, is_private,"
+    " revision FROM earshot.calls WHERE company_id = $1::bigint AND call_id > $2::bigint"
+    " ORDER BY call_id LIMIT $3::bigint"};
+// company, last call, last user, call to end with, most rows -> call, user, …, revision
+inline constexpr PgStatement kPageShares = {
+    "page_shares",
+    "SELECT call_id, user_id, revision FROM earshot.shares WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) AND call_id <= $4::bigint"
+    " ORDER BY call_id, user_id LIMIT $5::bigint"};
+inline constexpr PgStatement kPageGrants = {
+    "page_grants",
+    "SELECT call_id, user_id, expires_at, note, revision FROM earshot.grants"
+    " WHERE company_id = $1::bigint AND (call_id, user_id) > ($2::bigint, $3::bigint)"
+    " AND call_id <= $4::bigint ORDER BY call_id, user_id LIMIT $5::bigint"};
+
+}  // namespace earshot::store

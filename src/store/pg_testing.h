@@ -1,0 +1,100 @@
+// Databases for tests, on the server that EARSHOT_TEST_POSTGRES names: a URL whose user may create
+// databases. tools/with_postgres.py starts one.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "store/pg_session.h"
+#include "store/postgres.h"
+
+namespace earshot::store {
+
+// The URL of another database of the same server.
+inline std::string with_database(const std::string& url, const std::string& database) {
+  const std::size_t authority = url.find("://") + 3;
+  const std::size_t end = std::min(url.find_first_of("/?", authority), url.size());
+  const std::size_t question = std::min(url.find('?', authority), url.size());
+  return url.substr(0, end) + "/" + database + url.substr(question);
+}
+
+inline std::string test_server_url() {
+  const char* url = std::getenv("EARSHOT_TEST_POSTGRES");
+  if (!url) {
+    throw std::runtime_error(
+        "EARSHOT_TEST_POSTGRES names no PostgreSQL server: run this under "
+        "tools/with_postgres.py");
+  }
+  return url;
+}
+
+// A value that there must be; a test ends where it is not.
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+inline void must(Status status) {
+  if (!status) throw std::runtime_error(status.error().message);
+}
+
+inline void run_on_test_server(const std::string& sql) {
+  must(must(PgSession::open(test_server_url()))->run_text(sql));
+}
+
+// Made once in a process, for the others to be copied from.
+class PgTemplate {
+ public:
+  static const std::string& name() {
+    static const PgTemplate made;
+    return made.name_;
+  }
+  PgTemplate(const PgTemplate&) = delete;
+  PgTemplate& operator=(const PgTemplate&) = delete;
+
+ private:
+  PgTemplate() {
+    run_on_test_server("CREATE DATABASE " + name_ + " TEMPLATE template0 ENCODING 'UTF8'");
+    must(migrate_postgres(with_database(test_server_url(), name_), false));
+  }
+  ~PgTemplate() { run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)"); }
+
+  const std::string name_ = "earshot_test_" + std::to_string(::getpid());
+};
+
+// A database of a test's own, with migrated tables. Dropped at its end, with whoever is connected.
+class PgTestDatabase {
+ public:
+  enum class Tables { migrated, none };
+  explicit PgTestDatabase(Tables tables = Tables::migrated) {
+    static std::atomic<int> count{0};
+    name_ = "earshot_test_" + std::to_string(::getpid()) + "_" + std::to_string(++count);
+    run_on_test_server(
+        "CREATE DATABASE " + name_ + " TEMPLATE " +
+        (tables == Tables::migrated ? PgTemplate::name() : "template0 ENCODING 'UTF8'"));
+  }
+  ~PgTestDatabase() { run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)"); }
+  PgTestDatabase(const PgTestDatabase&) = delete;
+  PgTestDatabase& operator=(const PgTestDatabase&) = delete;
+
+  std::string url() const { return with_database(test_server_url(), name_); }
+  std::unique_ptr<PgSession> connect(PgSessionOptions options = {}) const {
+    return must(PgSession::open(url(), std::move(options)));
+  }
+  // Statements by hand, as an operator (or an intruder) gives them; the last one's first column.
+  std::string ask(const std::string& sql) const {
+    const PgResult result = must(connect()->run_text(sql));
+    return result.rows() == 0 ? std::string() : std::string(PQgetvalue(result.get(), 0, 0));
+  }
+
+ private:
+  std::string name_;
+};
+
+}  // namespace earshot::store

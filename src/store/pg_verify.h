@@ -1,0 +1,13 @@
+// Whether what a store over PostgreSQL holds is sound in itself.
+#pragma once
+
+#include "base/result.h"
+#include "store/pg_session.h"
+#include "store/store.h"
+
+namespace earshot::store {
+
+// As Store::verify, as of one moment.
+Result<VerifyReport> verify_over_postgres(PgSession& session);
+
+}  // namespace earshot::store
