@@ -1,0 +1,144 @@
+#include "store/pg_pool.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+namespace earshot::store {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kRetryFirst{50};
+constexpr milliseconds kRetryLast{1000};
+
+}  // namespace
+
+PgPool::PgPool(Loop& loop, Options options, PgProofs& proofs, Events events)
+    : loop_(loop),
+      options_(std::move(options)),
+      proofs_(proofs),
+      events_(std::move(events)),
+      slots_(options_.connections),
+      random_(std::random_device{}()) {
+  timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  ASSERT(timer_ >= 0 && loop_.watch(timer_, *this, EPOLLIN));
+  for (Slot& slot : slots_) connect(slot);
+}
+
+PgPool::~PgPool() {
+  is_closing_ = true;
+  for (Slot& slot : slots_) {
+    if (const auto connection = slot.connection) connection->end("the store is closing");
+  }
+  loop_.unwatch(timer_);
+  ::close(timer_);
+}
+
+void PgPool::connect(Slot& slot) {
+  const PgTarget& target = options_.targets[next_target_ % options_.targets.size()];
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(target.connect_seconds);
+  slot.connection =
+      PgConnection::connect(loop_, target, proofs_, deadline, options_.lock_time,
+                            {[this] { on_ready(); },
+                             [this, &slot, name = target.name](const std::string& reason) {
+                               on_lost(slot, name + ": " + reason);
+                             }});
+  set_timer(true);
+}
+
+void PgPool::on_ready() {
+  if (failures_ >= options_.targets.size()) log(Level::info, "database_back");
+  failures_ = 0;
+  trouble_.clear();
+  events_.ready();
+}
+
+void PgPool::on_lost(Slot& slot, const std::string& reason) {
+  if (is_closing_) return;
+  // Each connection of the pool has a like one beside it: the next host is tried once by the first
+  // that is lost, not by each of them.
+  ++next_target_;
+  ++failures_;
+  if (failures_ == options_.targets.size()) log(Level::warn, "database_lost", {{"reason", reason}});
+  trouble_ = reason;
+  slot.connection = nullptr;
+  slot.is_taken = false;
+  slot.retry_at = choose_retry();
+  set_timer(true);
+}
+
+// At once as long as there are hosts that were not tried, then ever later.
+SteadyTime PgPool::choose_retry() {
+  const auto now = std::chrono::steady_clock::now();
+  if (failures_ < options_.targets.size()) return now;
+  const std::size_t rounds = std::min<std::size_t>(failures_ / options_.targets.size() - 1, 10);
+  const milliseconds pause = std::min(kRetryFirst * (1 << rounds), kRetryLast);
+  std::uniform_int_distribution<std::int64_t> some(pause.count() / 2, pause.count());
+  return now + milliseconds(some(random_));
+}
+
+std::shared_ptr<PgConnection> PgPool::least_busy() const {
+  const Slot* best = nullptr;
+  for (const Slot& slot : slots_) {
+    if (!slot.connection || !slot.connection->is_ready()) continue;
+    if (!best || slot.connection->batches() < best->connection->batches()) best = &slot;
+  }
+  return best ? best->connection : nullptr;
+}
+
+std::shared_ptr<PgConnection> PgPool::take() {
+  for (Slot& slot : slots_) {
+    if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;
+    slot.is_taken = true;
+    return slot.connection;
+  }
+  return nullptr;
+}
+
+void PgPool::give_back(const std::shared_ptr<PgConnection>& connection) {
+  for (Slot& slot : slots_) {
+    if (slot.connection == connection) slot.is_taken = false;
+  }
+  events_.ready();
+}
+
+void PgPool::keep_time() { set_timer(true); }
+
+bool PgPool::is_ready() const {
+  return std::ranges::any_of(
+      slots_, [](const Slot& slot) { return slot.connection && slot.connection->is_ready(); });
+}
+
+void PgPool::on_events(std::uint32_t) {
+  std::uint64_t ticks = 0;
+  [[maybe_unused]] const auto size = ::read(timer_, &ticks, sizeof ticks);
+  const auto now = std::chrono::steady_clock::now();
+  bool is_waiting = false;
+  for (Slot& slot : slots_) {
+    if (!slot.connection && now >= slot.retry_at) connect(slot);
+    if (const auto connection = slot.connection) connection->check_deadline(now);
+    is_waiting = is_waiting || !slot.connection || !slot.connection->is_ready() ||
+                 slot.connection->batches() > 0;
+  }
+  if (events_.tick(now)) is_waiting = true;
+  if (!is_waiting) set_timer(false);
+}
+
+void PgPool::set_timer(bool runs) {
+  if (timer_runs_ == runs) return;
+  timer_runs_ = runs;
+  itimerspec period{};
+  if (runs)
+    period.it_interval.tv_nsec = period.it_value.tv_nsec =
+        std::chrono::nanoseconds(kPgTick).count();
+  ::timerfd_settime(timer_, 0, &period, nullptr);
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,462 @@
+#include "store/pg_reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/assert.h"
+#include "core/packed_entry.h"
+#include "store/pg_statements.h"
+
+namespace earshot::store {
+namespace {
+
+constexpr std::size_t kCallsTogetherMax = 512;  // of reads that share a statement
+constexpr std::size_t kBatchesMax = 2;          // in flight on a connection; more wait and join
+constexpr std::size_t kLookUpsTogetherMax = 64;
+
+const core::PackedEntryPtr& absent_entry() {
+  static const core::PackedEntryPtr absent = core::PackedEntry::pack({});
+  return absent;
+}
+
+core::PackedEntryPtr entry_of_row(const PgResult& result, int row, core::Revision revision) {
+  core::CallEntry entry;
+  entry.call.emplace();
+  entry.newest = {revision, 0};
+  if (!result.is_null(row, 3)) {
+    const std::vector<std::uint64_t> users = result.numbers(row, 3);
+    entry.grants.resize(users.size());
+    for (std::size_t i = 0; i < users.size(); ++i) entry.grants[i].user = {users[i]};
+    if (!result.is_null(row, 4)) {
+      const auto expiries = result.timestamps(row, 4);
+      ASSERT(expiries.size() == users.size());
+      for (std::size_t i = 0; i < users.size(); ++i) {
+        entry.grants[i].expires_at = expiries[i].value_or(core::GrantRow::kNever);
+      }
+    }
+  }
+  return core::PackedEntry::pack(entry);
+}
+
+// The calls of all reads, each once.
+std::vector<std::uint64_t> calls_of(const auto& reads) {
+  std::vector<std::uint64_t> calls;
+  for (const auto& read : reads) {
+    for (const CallId call : read.command.calls) calls.push_back(call.value);
+  }
+  if (reads.size() > 1) {
+    std::ranges::sort(calls);
+    calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
+  }
+  return calls;
+}
+
+}  // namespace
+
+PgReader::PgReader(Loop& loop, PgSite& site)
+    : loop_(loop),
+      site_(site),
+      pool_(loop, {site.targets, site.options.connections, site.lock_time()}, site.proofs,
+            {[this] { dispatch_later(); }, [this](SteadyTime now) { return tick(now); }}) {
+  if (site.replicas.empty()) return;
+  replicas_ = std::make_unique<PgPool>(
+      loop, PgPool::Options{site.replicas, site.options.connections, site.lock_time()}, site.proofs,
+      PgPool::Events{[this] { dispatch_later(); }, [](SteadyTime) { return false; }});
+}
+
+PgReader::~PgReader() {
+  is_closing_ = true;
+  *alive_ = false;
+  const Error closing = unavailable("the store is closing");
+  for (auto* const reads : {&waiting_, &waiting_replica_}) {
+    for (Read& read : std::exchange(*reads, {})) answer(read, closing);
+  }
+  for (Read& read : std::exchange(resting_, {})) answer(read, closing);
+  for (Shot& shot : std::exchange(parked_, {})) {
+    for (Read& read : shot.reads) answer(read, closing);
+  }
+  for (LookUp& look_up : std::exchange(look_ups_, {})) look_up.done(closing);
+}
+
+void PgReader::read(ReadCommand command, Store::ReadDone done) {
+  if (reads_count_ >= site_.options.queue_commands_max) {
+    return done(unavailable("too many reads wait for the database"));
+  }
+  ++reads_count_;
+  site_.counters.reads_waiting.fetch_add(1, std::memory_order_relaxed);
+  site_.counters.reads.fetch_add(1, std::memory_order_relaxed);
+  const auto deadline = std::chrono::steady_clock::now() + site_.options.request_time;
+  pool_.keep_time();
+  wait({std::move(command), std::move(done), deadline});
+}
+
+void PgReader::answer(Read& read, Result<CallsView> view) {
+  --reads_count_;
+  site_.counters.reads_waiting.fetch_sub(1, std::memory_order_relaxed);
+  read.done(std::move(view));
+}
+
+void PgReader::wait(Read read) {
+  const bool to_replica =
+      replicas_ && replicas_->is_ready() && !read.from_primary && read.command.at_least > 0;
+  (to_replica ? waiting_replica_ : waiting_).push_back(std::move(read));
+  dispatch_later();
+}
+
+// At the end of the round, when all that came in with it is there.
+void PgReader::dispatch_later() {
+  if (std::exchange(is_dispatch_posted_, true)) return;
+  loop_.post([this, alive = alive_] {
+    if (!*alive) return;
+    is_dispatch_posted_ = false;
+    dispatch();
+  });
+}
+
+void PgReader::dispatch() {
+  send_look_ups();
+  if (replicas_) dispatch_reads(waiting_replica_, *replicas_, true);
+  dispatch_reads(waiting_, pool_, false);
+}
+
+void PgReader::dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_replica) {
+  while (!waiting.empty()) {
+    Shot shot;
+    shot.connection = pool.least_busy();
+    if (!shot.connection || shot.connection->batches() >= kBatchesMax) return;
+    shot.of_replica = to_replica;
+    shot.company = waiting.front().command.company;
+    std::size_t calls = 0;
+    // In the order in which they came; those of other companies keep theirs.
+    std::deque<Read> others;
+    for (Read& read : waiting) {
+      const std::size_t more = read.command.calls.size();
+      const bool fits = shot.reads.empty() || calls + more <= kCallsTogetherMax;
+      if (read.command.company == shot.company && fits) {
+        calls += more;
+        shot.reads.push_back(std::move(read));
+      } else {
+        others.push_back(std::move(read));
+      }
+    }
+    waiting = std::move(others);
+    fire(std::move(shot));
+  }
+}
+
+void PgReader::fire(Shot shot) {
+  const auto now = std::chrono::steady_clock::now();
+  PgParams params;
+  params.add(shot.company).add_numbers(calls_of(shot.reads));
+  const auto connection = shot.connection;
+  const CompanyId company = shot.company;
+  const bool of_replica = shot.of_replica;
+  site_.counters.read_statements.fetch_add(1, std::memory_order_relaxed);
+  std::vector<PgQuery> queries;
+  queries.push_back({&kReadCalls, std::move(params)});
+  auto shared = std::make_shared<Shot>(std::move(shot));
+  SteadyTime deadline = now;
+  for (const Read& read : shared->reads) deadline = std::max(deadline, read.deadline);
+  deadline = std::min(deadline, now + site_.options.statement_time);
+  connection->send(queries, deadline, [this, shared](PgReply reply) {
+    shared->reply = std::move(reply);
+    on_shot(std::move(*shared));
+  });
+  if (!of_replica) prove_on(connection, company);
+}
+
+// A proof is renewed when half of its time is over, so that reads need not wait for it.
+void PgReader::prove_on(const std::shared_ptr<PgConnection>& connection, CompanyId company) {
+  const auto lasts = site_.options.primary_proof;
+  if (lasts.count() == 0 || !connection->is_ready()) return;
+  const auto now = std::chrono::steady_clock::now();
+  PgProof& proof = connection->proof();
+  if (proof.proved_since(company) + lasts / 2 > now) return;
+  if (!proof.begin(company, now, now - lasts / 2)) return;
+  send_proof(connection, company,
+             [this](bool) { look_at_parked(std::chrono::steady_clock::now()); });
+}
+
+void PgReader::send_proof(const std::shared_ptr<PgConnection>& connection, CompanyId company,
+                          std::function<void(bool)> done) {
+  const auto sent = std::chrono::steady_clock::now();
+  std::vector<PgQuery> queries(3);
+  queries[0].statement = &kBegin;
+  queries[1].statement = &kProve;
+  if (connection->proof().is_by_company()) {
+    queries[1].statement = &kProveShard;
+    queries[1]
+        .params.add(company)
+        .add_text(connection->proof().server())
+        .add(site_.options.clock());
+  }
+  queries[2].statement = &kCommit;
+  site_.counters.proofs.fetch_add(1, std::memory_order_relaxed);
+  connection->send(queries, sent + site_.options.statement_time,
+                   [connection, company, sent, done = std::move(done)](PgReply reply) {
+                     const bool is_proved = !reply.failure && !reply.was_warned &&
+                                            reply.results.back().command_tag() == "COMMIT";
+                     if (is_proved) connection->proof().proved(company, sent);
+                     // Whoever cannot commit is no primary, whatever it says of itself.
+                     if (!is_proved) connection->end("it does not commit");
+                     done(is_proved);
+                   });
+}
+
+void PgReader::on_shot(Shot shot) {
+  if (is_closing_) return retry(std::move(shot.reads), {PgFault::lost, "", 0});
+  dispatch_later();
+  if (shot.reply.failure) {
+    // Such a server is no use to the reads behind this one either.
+    const bool is_gone = shot.reply.failure->fault == PgFault::not_committed;
+    if (is_gone) shot.connection->end(shot.reply.failure->message);
+    return retry(std::move(shot.reads), *shot.reply.failure);
+  }
+  if (shot.of_replica || is_proved(shot, std::chrono::steady_clock::now())) {
+    return deliver(std::move(shot));
+  }
+  const auto connection = shot.connection;
+  const CompanyId company = shot.company;
+  parked_.push_back(std::move(shot));
+  prove_on(connection, company);
+}
+
+void PgReader::retry(std::vector<Read> reads, const PgFailure& failure) {
+  const auto now = std::chrono::steady_clock::now();
+  for (Read& read : reads) {
+    if (is_closing_) {
+      answer(read, unavailable("the store is closing"));
+    } else if (failure.fault == PgFault::ours) {
+      answer(read, internal("reading calls: " + failure.message));
+    } else if (now >= read.deadline) {
+      answer(read, database_unavailable(failure.message));
+    } else {
+      site_.counters.retries.fetch_add(1, std::memory_order_relaxed);
+      read.from_primary = true;
+      resting_.push_back(std::move(read));
+    }
+  }
+}
+
+// A replica that is behind, or a primary that others know to have been replaced.
+void PgReader::retry_for_revision(Read read, bool of_replica, core::Revision revision) {
+  if (is_closing_) return answer(read, unavailable("the store is closing"));
+  if (!of_replica && std::chrono::steady_clock::now() >= read.deadline) {
+    return answer(read, unavailable("revision " + std::to_string(read.command.at_least) +
+                                    " is not there, the newest is " + std::to_string(revision)));
+  }
+  read.from_primary = true;
+  (of_replica ? static_cast<void>(waiting_.push_back(std::move(read)))
+              : static_cast<void>(resting_.push_back(std::move(read))));
+  dispatch_later();
+}
+
+bool PgReader::is_proved(const Shot& shot, SteadyTime now) const {
+  const auto lasts = site_.options.primary_proof;
+  return lasts.count() == 0 || shot.connection->proof().proved_since(shot.company) + lasts > now;
+}
+
+void PgReader::look_at_parked(SteadyTime now) {
+  for (Shot& shot : std::exchange(parked_, {})) {
+    if (is_proved(shot, now)) {
+      deliver(std::move(shot));
+    } else if (!shot.connection->is_ready()) {
+      retry(std::move(shot.reads), {PgFault::lost, "the primary could not be proved", 0});
+    } else {
+      const auto connection = shot.connection;
+      const CompanyId company = shot.company;
+      parked_.push_back(std::move(shot));
+      prove_on(connection, company);
+    }
+  }
+}
+
+void PgReader::deliver(Shot shot) {
+  const PgResult& result = shot.reply.results.front();
+  core::Revision revision = 0, directory = 0;
+  boost::unordered_flat_map<std::uint64_t, core::PackedEntryPtr> entries;
+  if (result.rows() > 0) {
+    revision = result.number(0, 0);
+    directory = result.number(0, 1);
+    entries.reserve(static_cast<std::size_t>(result.rows()));
+    for (int row = 0; row < result.rows(); ++row) {
+      if (result.is_null(row, 2)) continue;
+      entries.emplace(result.number(row, 2), entry_of_row(result, row, revision));
+    }
+  }
+  if (shot.of_replica) site_.counters.replica_reads.fetch_add(1, std::memory_order_relaxed);
+  for (Read& read : shot.reads) {
+    if (revision < read.command.at_least) {
+      // A replica that is behind; or a primary that others know to have been replaced.
+      retry_for_revision(std::move(read), shot.of_replica, revision);
+      continue;
+    }
+    CallsView view;
+    view.revision = revision;
+    view.entries.reserve(read.command.calls.size());
+    for (const CallId call : read.command.calls) {
+      const auto found = entries.find(call.value);
+      view.entries.push_back(found == entries.end() ? absent_entry() : found->second);
+    }
+    if (shot.of_replica) {
+      check_head(std::move(read), std::move(view));
+    } else {
+      check_asker(std::move(read), std::move(view), directory);
+    }
+  }
+}
+
+// What a replica says of keys may be old: the primary is asked, for its head alone.
+void PgReader::check_head(Read read, CallsView view) {
+  if (!read.command.asker) return answer(read, std::move(view));
+  const auto connection = pool_.least_busy();
+  if (!connection) return retry_for_revision(std::move(read), true, view.revision);
+  const auto deadline = std::chrono::steady_clock::now() + site_.options.statement_time;
+  struct Asked {
+    Read read;
+    CallsView view;
+  };
+  auto asked = std::make_shared<Asked>(Asked{std::move(read), std::move(view)});
+  const CompanyId company = asked->read.command.company;
+  std::vector<PgQuery> queries;
+  queries.push_back({&kReadHead, std::move(PgParams().add(company))});
+  connection->send(queries, deadline, [this, connection, asked](PgReply reply) {
+    Shot shot;
+    shot.company = asked->read.command.company;
+    shot.connection = connection;
+    const bool is_good = !is_closing_ && !reply.failure && reply.results.front().rows() == 1 &&
+                         is_proved(shot, std::chrono::steady_clock::now());
+    if (!is_good) return retry_for_revision(std::move(asked->read), true, asked->view.revision);
+    check_asker(std::move(asked->read), std::move(asked->view), reply.results.front().number(0, 1));
+  });
+  prove_on(connection, company);
+}
+
+// A later revision of the directory may have changed the key.
+void PgReader::check_asker(Read read, CallsView view, core::Revision directory) {
+  const AskerPtr asker = read.command.asker;
+  if (!asker || directory <= asker->key()->holds_until) return answer(read, std::move(view));
+  struct Asked {
+    Read read;
+    CallsView view;
+  };
+  auto asked = std::make_shared<Asked>(Asked{std::move(read), std::move(view)});
+  look_up(asker->key()->key.access_key, directory, [this, asker, asked](Result<KeyPtr> key) {
+    if (!key) return answer(asked->read, key.error());
+    if (!asker->is_admitted_with(*key)) return answer(asked->read, denied("the key has changed"));
+    answer(asked->read, std::move(asked->view));
+  });
+}
+
+void PgReader::look_up(std::string access_key, core::Revision directory, Store::KeyDone done) {
+  if (look_ups_.size() >= site_.options.queue_commands_max) {
+    return done(unavailable("too many requests wait for the database"));
+  }
+  site_.counters.key_look_ups.fetch_add(1, std::memory_order_relaxed);
+  look_ups_.push_back({std::move(access_key), directory, std::move(done),
+                       std::chrono::steady_clock::now() + site_.options.request_time});
+  pool_.keep_time();
+  dispatch_later();
+}
+
+void PgReader::send_look_ups() {
+  while (!look_ups_.empty()) {
+    const auto connection = pool_.least_busy();
+    if (!connection || connection->batches() >= kBatchesMax) return;
+    const auto count = std::min(look_ups_.size(), kLookUpsTogetherMax);
+    const auto last = look_ups_.begin() + static_cast<std::ptrdiff_t>(count);
+    auto sent = std::make_shared<std::vector<LookUp>>(std::move_iterator(look_ups_.begin()),
+                                                      std::move_iterator(last));
+    look_ups_.erase(look_ups_.begin(), last);
+    std::vector<PgQuery> queries(sent->size());
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      queries[i].statement = &kFindKey;
+      queries[i].params.add_text((*sent)[i].access_key);
+    }
+    connection->send(
+        queries, std::chrono::steady_clock::now() + site_.options.statement_time,
+        [this, sent](PgReply reply) { on_look_ups(std::move(*sent), std::move(reply)); });
+  }
+}
+
+void PgReader::on_look_ups(std::vector<LookUp> look_ups, PgReply reply) {
+  dispatch_later();
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < look_ups.size(); ++i) {
+    LookUp& look_up = look_ups[i];
+    if (i < reply.results.size()) {
+      const PgResult& result = reply.results[i];
+      KeyPtr key;
+      if (result.rows() > 0) key = read_key(result, look_up.access_key, look_up.directory);
+      site_.keys.put(look_up.access_key, key);
+      look_up.done(std::move(key));
+    } else if (reply.failure->fault == PgFault::ours) {
+      look_up.done(internal("looking up a key: " + reply.failure->message));
+    } else if (is_closing_ || now >= look_up.deadline) {
+      look_up.done(database_unavailable(reply.failure->message));
+    } else {
+      look_ups_.push_back(std::move(look_up));
+    }
+  }
+}
+
+void PgReader::prove(CompanyId company, std::function<void(Status)> done) {
+  const auto connection = pool_.least_busy();
+  if (!connection) return done(database_unavailable(pool_.trouble()));
+  send_proof(connection, company, [done = std::move(done)](bool is_proved) {
+    done(is_proved ? Status() : unavailable("the database does not commit"));
+  });
+}
+
+void PgReader::expire(SteadyTime now) {
+  const auto is_over = [now](const auto& one) { return now >= one.deadline; };
+  const Error error = database_unavailable(pool_.trouble());
+  for (auto* const reads : {&waiting_, &waiting_replica_}) {
+    // Those of a replica that has gone are the primary's.
+    const bool must_move = replicas_ && reads == &waiting_replica_ && !replicas_->is_ready();
+    std::deque<Read> kept;
+    for (Read& read : *reads) {
+      if (is_over(read)) {
+        answer(read, error);
+      } else {
+        (must_move ? waiting_ : kept).push_back(std::move(read));
+      }
+    }
+    *reads = std::move(kept);
+  }
+  for (Shot& shot : parked_) {
+    std::vector<Read> kept;
+    for (Read& read : shot.reads) {
+      if (is_over(read)) {
+        answer(read, error);
+      } else {
+        kept.push_back(std::move(read));
+      }
+    }
+    shot.reads = std::move(kept);
+  }
+  std::erase_if(parked_, [](const Shot& shot) { return shot.reads.empty(); });
+  std::vector<LookUp> kept;
+  for (LookUp& look_up : std::exchange(look_ups_, {})) {
+    if (is_over(look_up)) {
+      look_up.done(error);
+    } else {
+      kept.push_back(std::move(look_up));
+    }
+  }
+  look_ups_.insert(look_ups_.begin(), std::move_iterator(kept.begin()),
+                   std::move_iterator(kept.end()));
+}
+
+bool PgReader::tick(SteadyTime now) {
+  for (Read& read : std::exchange(resting_, {})) waiting_.push_back(std::move(read));
+  if (!waiting_.empty() || !waiting_replica_.empty() || !parked_.empty() || !look_ups_.empty()) {
+    expire(now);
+    look_at_parked(now);
+    dispatch();
+  }
+  return reads_count_ > 0 || !look_ups_.empty();
+}
+
+}  // namespace earshot::store

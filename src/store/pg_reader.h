@@ -1,0 +1,93 @@
+// Reads and look-ups of keys on one loop. What waits is asked for together: reads of one company in
+// one statement. Belongs to the loop's thread.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "store/pg_pool.h"
+#include "store/pg_site.h"
+
+namespace earshot::store {
+
+class PgReader {
+ public:
+  PgReader(Loop& loop, PgSite& site);
+  // What still waits fails.
+  ~PgReader();
+  PgReader(const PgReader&) = delete;
+  PgReader& operator=(const PgReader&) = delete;
+
+  void read(ReadCommand command, Store::ReadDone done);
+  // As it is when this is called or later. What is found is known to hold until `directory` at
+  // least, where that revision of its company was seen before this is called.
+  void look_up(std::string access_key, core::Revision directory, Store::KeyDone done);
+  // Commits something, on any server: whether the database does, for the health of the store.
+  void prove(CompanyId company, std::function<void(Status)> done);
+
+  const std::string& trouble() const { return pool_.trouble(); }
+
+ private:
+  struct Read {
+    ReadCommand command;
+    Store::ReadDone done;
+    SteadyTime deadline;
+    bool from_primary = false;  // the replicas had their chance
+  };
+  struct LookUp {
+    std::string access_key;
+    core::Revision directory = 0;
+    Store::KeyDone done;
+    SteadyTime deadline;
+  };
+  // Reads of one company that went out as one statement.
+  struct Shot {
+    CompanyId company;
+    std::vector<Read> reads;
+    std::shared_ptr<PgConnection> connection;
+    PgReply reply;
+    bool of_replica = false;
+  };
+
+  void wait(Read read);
+  void dispatch();
+  void dispatch_later();
+  void dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_replica);
+  void fire(Shot shot);
+  void on_shot(Shot shot);
+  void retry(std::vector<Read> reads, const PgFailure& failure);
+  void retry_for_revision(Read read, bool of_replica, core::Revision revision);
+  void prove_on(const std::shared_ptr<PgConnection>& connection, CompanyId company);
+  void send_proof(const std::shared_ptr<PgConnection>& connection, CompanyId company,
+                  std::function<void(bool)> done);
+  bool is_proved(const Shot& shot, SteadyTime now) const;
+  void look_at_parked(SteadyTime now);
+  void deliver(Shot shot);
+  void check_head(Read read, CallsView view);
+  void check_asker(Read read, CallsView view, core::Revision directory);
+  void send_look_ups();
+  void on_look_ups(std::vector<LookUp> look_ups, PgReply reply);
+  void expire(SteadyTime now);
+  bool tick(SteadyTime now);
+  void answer(Read& read, Result<CallsView> view);
+
+  Loop& loop_;
+  PgSite& site_;
+  bool is_closing_ = false;
+  bool is_dispatch_posted_ = false;
+  std::size_t reads_count_ = 0;       // taken and not answered
+  std::deque<Read> waiting_;          // for the primary
+  std::deque<Read> waiting_replica_;  // for a replica
+  std::vector<Read> resting_;         // tried in vain, and tried again with the next tick
+  std::vector<LookUp> look_ups_;
+  std::vector<Shot> parked_;  // answered by a server that is to be proved the primary
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted
+  std::unique_ptr<PgPool> replicas_;
+  PgPool pool_;  // last: its connections' ends still reach the rest
+};
+
+}  // namespace earshot::store

@@ -1,0 +1,125 @@
+// The statements of requests over PostgreSQL. Each but the look-up of a key names one company, and
+// so needs one shard where the tables are distributed; what they avoid, and why, is in
+// docs/decisions/0009-postgresql.md.
+#pragma once
+
+#include <array>
+
+#include "store/pg_changes.h"
+#include "store/pg_wire.h"
+
+namespace earshot::store {
+
+inline constexpr PgStatement kBegin{"begin", "BEGIN"};
+inline constexpr PgStatement kCommit{"commit", "COMMIT"};
+inline constexpr PgStatement kRollback{"rollback", "ROLLBACK"};
+
+// company, calls -> revision, directory_revision, call (NULL: none of the calls is there), users
+// (NULL: none), expiries of the users (NULL: none of them ends)
+inline constexpr PgStatement kReadCalls{"read_calls", R"(
+SELECT c.revision, c.directory_revision, k.call_id, g.users, g.expiries
+FROM earshot.companies c
+LEFT JOIN earshot.calls k ON k.company_id = $1::bigint AND k.call_id = ANY ($2::bigint[])
+LEFT JOIN LATERAL (
+  SELECT array_agg(o.user_id) AS users,
+    CASE WHEN count(o.expires_at) > 0 THEN array_agg(o.expires_at) END AS expiries
+  FROM (SELECT user_id, expires_at FROM earshot.grants
+    WHERE company_id = $1::bigint AND call_id = k.call_id ORDER BY user_id) o) g ON true
+WHERE c.company_id = $1::bigint)"};
+
+// company -> revision, directory_revision
+inline constexpr PgStatement kReadHead{"read_head", R"(
+SELECT revision, directory_revision FROM earshot.companies WHERE company_id = $1::bigint)"};
+
+// access key -> company, salt, digest, scopes, expiry, revision. The one without a company: the
+// table is on every server.
+inline constexpr PgStatement kFindKey{"find_key", R"(
+SELECT company_id, secret_salt, secret_digest, scopes, expires_at, revision
+FROM earshot.keys WHERE access_key = $1::text)"};
+
+// company -> revision, directory_revision, changed_at, hash; and the company is ours until the end
+// of the transaction
+inline constexpr PgStatement kLockHead{"lock_head", R"(
+SELECT revision, directory_revision, changed_at, hash
+FROM earshot.companies WHERE company_id = $1::bigint FOR UPDATE)"};
+
+// company, revision -> request id: whose the revision is
+inline constexpr PgStatement kFindRevision{"find_revision", R"(
+SELECT request_id FROM earshot.changes
+WHERE company_id = $1::bigint AND revision = $2::bigint LIMIT 1)"};
+
+// company, calls -> call, workspace, host, parties, is_private
+inline constexpr PgStatement kLoadCalls{"load_calls", R"(
+SELECT call_id, workspace_id, primary_user_id, party_user_ids, is_private
+FROM earshot.calls WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[]))"};
+
+// company, calls, users (pairs) -> call, user
+inline constexpr PgStatement kLoadShares{"load_shares", R"(
+SELECT s.call_id, s.user_id
+FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
+JOIN earshot.shares s
+  ON s.company_id = $1::bigint AND s.call_id = x.call_id AND s.user_id = x.user_id)"};
+
+// company, calls, users (pairs) -> call, user, expiry, note
+inline constexpr PgStatement kLoadGrants{"load_grants", R"(
+SELECT g.call_id, g.user_id, g.expires_at, g.note
+FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
+JOIN earshot.grants g
+  ON g.company_id = $1::bigint AND g.call_id = x.call_id AND g.user_id = x.user_id)"};
+
+// company -> user, manager, active, profiles
+inline constexpr PgStatement kLoadMembers{"load_members", R"(
+SELECT user_id, manager_id, active, profile_ids
+FROM earshot.users WHERE company_id = $1::bigint)"};
+
+// company -> profile, workspace, level, leads
+inline constexpr PgStatement kLoadRules{"load_rules", R"(
+SELECT profile_id, workspace_id, permission_level, team_lead_ids
+FROM earshot.profiles WHERE company_id = $1::bigint)"};
+
+// company -> workspace
+inline constexpr PgStatement kLoadWorkspaces{"load_workspaces", R"(
+SELECT workspace_id FROM earshot.workspaces WHERE company_id = $1::bigint)"};
+
+// company; calls, users, revisions, expiries, notes of the grants
+inline constexpr PgStatement kPutGrants{"put_grants", R"(
+INSERT INTO earshot.grants (company_id, call_id, user_id, revision, expires_at, note)
+SELECT $1::bigint, x.call_id, x.user_id, x.revision, x.expires_at, x.note
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[])
+  AS x(call_id, user_id, revision, expires_at, note)
+ON CONFLICT (company_id, call_id, user_id) DO UPDATE
+SET revision = excluded.revision, expires_at = excluded.expires_at, note = excluded.note)"};
+
+// company; calls, users of the grants
+inline constexpr PgStatement kRemoveGrants{"remove_grants", R"(
+DELETE FROM earshot.grants g
+USING unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
+WHERE g.company_id = $1::bigint AND g.call_id = x.call_id AND g.user_id = x.user_id)"};
+
+// company, revision, time, hash
+inline constexpr PgStatement kMoveHead{"move_head", R"(
+UPDATE earshot.companies SET revision = $2::bigint, changed_at = $3::timestamptz, hash = $4::bytea
+WHERE company_id = $1::bigint)"};
+
+// company: changes nothing, and makes a transaction one that the standby must confirm
+inline constexpr PgStatement kTouchHead{"touch_head", R"(
+UPDATE earshot.companies SET revision = revision WHERE company_id = $1::bigint)"};
+
+// Something to commit that touches no table, where there is one server.
+inline constexpr PgStatement kProve{"prove", R"(
+SELECT pg_logical_emit_message(true, 'earshot', 'proof')::text)"};
+
+// company, server, time: the same on the company's shard.
+inline constexpr PgStatement kProveShard{"prove_shard", R"(
+INSERT INTO earshot.proofs (company_id, server, proved_at)
+VALUES ($1::bigint, $2::text, $3::timestamptz)
+ON CONFLICT (company_id, server) DO UPDATE SET proved_at = excluded.proved_at)"};
+
+inline constexpr std::array kRequestStatements = {
+    &kBegin,     &kCommit,         &kRollback,   &kReadCalls,    &kReadHead,      &kFindKey,
+    &kLockHead,  &kFindRevision,   &kLoadCalls,  &kLoadShares,   &kLoadGrants,    &kLoadMembers,
+    &kLoadRules, &kLoadWorkspaces, &kPutGrants,  &kRemoveGrants, &kInsertChanges, &kMoveHead,
+    &kTouchHead, &kProve,          &kProveShard,
+};
+
+}  // namespace earshot::store

@@ -1,0 +1,87 @@
+// The store over PostgreSQL put together: reads and look-ups on the threads that ask, writes on a
+// thread of its own, and what waits on the threads that wait. The public face is store/postgres.h.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/loop.h"
+#include "store/pg_reader.h"
+#include "store/pg_session.h"
+#include "store/pg_site.h"
+#include "store/pg_writer.h"
+#include "store/postgres.h"
+
+namespace earshot::store {
+
+class PostgresStore final : public Store {
+ public:
+  static Result<std::unique_ptr<PostgresStore>> open(PostgresOptions options);
+  ~PostgresStore() override;
+
+  KeyPtr find_key(std::string_view access_key) override { return site_.keys.find(access_key); }
+  bool knows_all_keys() const override { return false; }
+  void look_up_key(std::string access_key, KeyDone done) override;
+  Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) override;
+  void read(ReadCommand command, ReadDone done) override;
+  void write(GrantCommand command, WriteDone done) override;
+  Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
+  Status dump(const std::function<Status(const core::Record&)>& take) override;
+  Result<VerifyReport> verify() override;
+  Status backup(const std::string& directory) override;
+  Result<std::vector<DayUsage>> load_usage(std::uint32_t day) override;
+  Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) override;
+  std::chrono::milliseconds usage_interval() const override;
+  Health health() override;
+  std::vector<Figure> figures() override;
+  void observe_commits(CommitObserver observer) override;
+
+ private:
+  class Watch;
+
+  PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,
+                std::vector<PgTarget> replicas, bool is_distributed);
+  Status begin();
+  // Runs the task with the reader of the calling thread's loop, or of the store's own.
+  template <class Task>
+  void with_reader(Task&& task);
+  PgReader* own_reader_of(Loop& loop);
+  Result<std::unique_ptr<PgSession>> open_session() const;
+  void apply_retention_until_closed();
+
+  const std::uint64_t id_;  // no two stores of the process have the same
+  PgSite site_;
+  CommitObserver observer_;
+
+  // Of loops of others. Each is used and dropped by its loop's thread alone.
+  struct Readers {
+    std::mutex mutex;
+    std::unordered_map<Loop*, std::unique_ptr<PgReader>> by_loop;  // guarded by mutex
+    bool is_closed = false;                                        // guarded by mutex
+  };
+  const std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
+
+  std::mutex usage_mutex_;
+  std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
+
+  mutable std::mutex health_mutex_;
+  std::string trouble_;  // guarded by health_mutex_; empty: the database commits
+
+  std::mutex closing_mutex_;
+  std::condition_variable closing_changed_;
+  bool is_closing_ = false;  // guarded by closing_mutex_
+  std::thread retention_;
+
+  // Of the own loop's thread.
+  std::unique_ptr<PgReader> reader_;
+  std::unique_ptr<PgWriter> writer_;
+  std::unique_ptr<Watch> watch_;
+  std::unique_ptr<LoopThread> own_loop_;
+};
+
+}  // namespace earshot::store

@@ -1,0 +1,318 @@
+// The store over PostgreSQL: the suite of every store, and what is its own - other servers beside
+// it, a network that fails, a database that goes and comes back. Needs a server: see pg_testing.h.
+#include "store/postgres.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <thread>
+
+#include "conformance/store_suite.h"
+#include "store/pg_proxy_testing.h"
+#include "store/pg_testing.h"
+
+namespace earshot::test {
+namespace {
+
+using std::chrono::milliseconds;
+using store::PgProxy;
+using store::PgTestDatabase;
+
+// On the wire, where it is carried out; where it is prepared, other bytes stand around the name.
+const std::string kExecutesCommit("\0commit\0", 8);
+
+struct PostgresPlace final : StorePlace {
+  std::unique_ptr<store::Store> open(Clock clock) override {
+    options.url = database.url();
+    options.clock = std::move(clock);
+    auto opened = store::open_postgres(options);
+    EXPECT_TRUE(opened.has_value()) << opened.error().message;
+    return opened ? std::move(*opened) : nullptr;
+  }
+  PgTestDatabase database;
+  store::PostgresOptions options;
+};
+
+StoreKind postgres(std::string name, std::function<void(store::PostgresOptions&)> tune,
+                   int history_steps) {
+  return {std::move(name),
+          [tune] {
+            auto place = std::make_unique<PostgresPlace>();
+            tune(place->options);
+            return place;
+          },
+          history_steps};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Postgres, StoreSuite,
+    testing::Values(postgres(
+                        "AsShipped", [](auto&) {}, 250),
+                    postgres(
+                        "WithOneConnection",
+                        [](auto& options) {
+                          options.connections = options.write_connections = 1;
+                          options.batch_commands_max = 2;
+                        },
+                        100),
+                    postgres(
+                        "WithoutProof",
+                        [](auto& options) { options.primary_proof = milliseconds(0); }, 100)),
+    [](const auto& kind) { return kind.param.name; });
+
+struct Postgres : testing::Test {
+  Postgres() : proxy(database.url()) {
+    options.url = database.url();
+    options.statement_time = milliseconds(400);
+    options.request_time = milliseconds(1500);
+    options.primary_proof = milliseconds(200);
+    const auto store = open();
+    std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
+    for (std::uint64_t i = 1; i <= 9; ++i) {
+      core::User user;
+      user.id = {i};
+      records.push_back({{1}, false, user});
+      core::Call call;
+      call.id = {i};
+      records.push_back({{1}, false, call});
+    }
+    EXPECT_TRUE(load_now(*store, records).has_value());
+  }
+  std::unique_ptr<store::Store> open() { return store::must(store::open_postgres(options)); }
+  // By way of the proxy.
+  std::unique_ptr<store::Store> open_far() {
+    store::PostgresOptions far = options;
+    far.url = proxy.route(options.url);
+    return store::must(store::open_postgres(far));
+  }
+  static Result<store::Outcome> give(store::Store& store, CallId call, UserId user) {
+    return write_now(store, command_of(store::Operation::give, {1}, {{call, {user}}}));
+  }
+  static std::vector<UserId> listed(store::Store& store, CallId call) {
+    const auto view = read_now(store, {1}, {call});
+    EXPECT_TRUE(view.has_value()) << view.error().message;
+    return view ? live_users(*view->entries[0], wall_now()) : std::vector<UserId>();
+  }
+  std::string count_changes() const {
+    return database.ask("SELECT count(*)::text FROM earshot.changes WHERE operation = 'give'");
+  }
+  void expect_sound() {
+    const auto report = open()->verify();
+    ASSERT_TRUE(report.has_value()) << report.error().message;
+    EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+  }
+
+  PgTestDatabase database;
+  PgProxy proxy;
+  store::PostgresOptions options;
+};
+
+TEST_F(Postgres, WhatOneServerAnsweredTheOthersSee) {
+  const auto one = open(), other = open(), third = open();
+  for (std::uint64_t user = 1; user <= 9; ++user) {
+    const auto given = give(*one, {1}, {user});
+    ASSERT_TRUE(given.has_value()) << given.error().message;
+    EXPECT_EQ(listed(*other, {1}).size(), user);
+    const auto again = give(*third, {1}, {user});
+    ASSERT_TRUE(again.has_value());
+    EXPECT_EQ(again->revision, given->revision) << "the same again changes nothing";
+  }
+}
+
+TEST_F(Postgres, ServersThatWriteAtOnceLeaveOneRecord) {
+  const auto one = open(), other = open();
+  std::vector<std::thread> writers;
+  std::atomic<int> failures{0};
+  for (store::Store* const store : {one.get(), other.get()}) {
+    for (int thread = 0; thread < 2; ++thread) {
+      writers.emplace_back([store, thread, &failures] {
+        for (int i = 0; i < 40; ++i) {
+          const CallId call{1 + static_cast<std::uint64_t>(i + thread) % 4};
+          const auto operation = i % 2 == 0 ? store::Operation::give : store::Operation::remove;
+          if (!write_now(*store, command_of(operation, {1}, {{call, {{1}, {2}}}}))) ++failures;
+        }
+      });
+    }
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(failures, 0);
+  expect_sound();
+}
+
+TEST_F(Postgres, ACommitWithoutAnAnswerIsFoundAndNotRepeated) {
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  proxy.arm(kExecutesCommit, PgProxy::Fate::passes_and_answer_is_lost);
+  const auto given = give(*store, {2}, {2});
+  ASSERT_TRUE(given.has_value()) << given.error().message;
+  EXPECT_EQ(std::get<0>(given->decision).size(), 1U) << "its own outcome, not that of a repetition";
+  EXPECT_TRUE(proxy.has_struck());
+  EXPECT_EQ(count_changes(), "2");
+  EXPECT_EQ(listed(*store, {2}), std::vector<UserId>{{2}});
+  expect_sound();
+}
+
+TEST_F(Postgres, ACommitThatDidNotArriveIsRepeated) {
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  proxy.arm(kExecutesCommit, PgProxy::Fate::is_lost);
+  const auto given = give(*store, {2}, {2});
+  ASSERT_TRUE(given.has_value()) << given.error().message;
+  EXPECT_TRUE(proxy.has_struck());
+  EXPECT_EQ(count_changes(), "2");
+  expect_sound();
+}
+
+TEST_F(Postgres, ReadsComeBackByThemselvesWhenTheirConnectionIsLost) {
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  proxy.arm("read_calls", PgProxy::Fate::is_lost);
+  EXPECT_EQ(listed(*store, {1}), std::vector<UserId>{{1}});
+  EXPECT_TRUE(proxy.has_struck());
+}
+
+TEST_F(Postgres, WithoutADatabaseEverythingIsUnavailableInTimeAndComesBack) {
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  for (const bool freezes : {false, true}) {
+    freezes ? proxy.set_frozen(true) : proxy.set_cut(true);
+    const auto begun = std::chrono::steady_clock::now();
+    const auto given = give(*store, {3}, {3});
+    const auto view = read_now(*store, {1}, {{1}});
+    const auto key = look_up_now(*store, "NONE");
+    const auto took = std::chrono::steady_clock::now() - begun;
+    for (const Code code : {given ? Code{} : given.error().code, view ? Code{} : view.error().code,
+                            key ? Code{} : key.error().code}) {
+      EXPECT_EQ(code, Code::unavailable);
+    }
+    EXPECT_LT(took, 3 * (options.request_time + options.statement_time) + milliseconds(500));
+    const auto is_told = [&] { return !store->health().writable; };
+    for (int i = 0; i < 100 && !is_told(); ++i) std::this_thread::sleep_for(milliseconds(50));
+    EXPECT_TRUE(is_told());
+    EXPECT_FALSE(store->health().reason.empty());
+    freezes ? proxy.set_frozen(false) : proxy.set_cut(false);
+    const auto again = give(*store, {3}, {4});
+    ASSERT_TRUE(again.has_value()) << again.error().message;
+    for (int i = 0; i < 100 && is_told(); ++i) std::this_thread::sleep_for(milliseconds(50));
+    EXPECT_FALSE(is_told()) << store->health().reason;
+  }
+  expect_sound();
+}
+
+TEST_F(Postgres, MoreThanMayWaitIsRefusedAtOnce) {
+  options.queue_commands_max = 20;
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  proxy.set_frozen(true);
+  std::atomic<int> refused{0}, answered{0};
+  for (int i = 0; i < 50; ++i) {
+    store->read({{1}, {{1}}, 0, nullptr}, [&](const auto& view) {
+      if (!view && view.error().message.find("too many") != std::string::npos) ++refused;
+      ++answered;
+    });
+    store->write(command_of(store::Operation::give, {1}, {{{2}, {{1}}}}), [&](const auto& given) {
+      if (!given && given.error().message.find("too many") != std::string::npos) ++refused;
+      ++answered;
+    });
+  }
+  for (int i = 0; i < 20 && refused < 60; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_EQ(refused, 60);
+  for (int i = 0; i < 100 && answered < 100; ++i) std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_EQ(answered, 100) << "each is answered once its time is over";
+  proxy.set_frozen(false);
+}
+
+TEST_F(Postgres, AServerThatCannotCommitIsNotBelieved) {
+  const auto store = open_far();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  EXPECT_EQ(listed(*store, {1}).size(), 1U);
+  // As a primary whose standby has become the primary: it answers reads as if all were well.
+  proxy.swallow(kExecutesCommit);
+  std::this_thread::sleep_for(options.primary_proof + milliseconds(200));
+  const auto view = read_now(*store, {1}, {{1}});
+  EXPECT_EQ(view ? Code{} : view.error().code, Code::unavailable);
+  proxy.swallow("");
+  EXPECT_EQ(listed(*store, {1}).size(), 1U);
+}
+
+TEST_F(Postgres, AKeyChangedElsewhereIsAskedForAgain) {
+  struct Once final : store::Asker {
+    store::KeyPtr known;
+    mutable std::atomic<int> asked{0};
+    const store::KeyPtr& key() const override { return known; }
+    bool is_admitted_with(const store::KeyPtr& now) const override {
+      ++asked;
+      return now && now->key.scopes == known->key.scopes;
+    }
+  };
+  const auto store = open(), other = open();
+  core::KeyLine line;
+  line.key.access_key = "ACME";
+  line.key.scopes = {"earshot:audit:read"};
+  ASSERT_TRUE(load_now(*store, {{{1}, false, line}}).has_value());
+  const auto once = std::make_shared<Once>();
+  once->known = *look_up_now(*store, "ACME");
+  const auto ask = [&] { return read_now(*store, store::ReadCommand{{1}, {{1}}, 0, once}); };
+  EXPECT_TRUE(ask().has_value());
+  EXPECT_EQ(once->asked, 0) << "nothing of the directory changed since";
+  line.key.scopes.clear();
+  ASSERT_TRUE(load_now(*other, {{{1}, false, line}}).has_value());
+  const auto read = ask();
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code, Code::denied);
+  auto command = command_of(store::Operation::give, {1}, {{{1}, {{1}}}});
+  command.asker = once;
+  const auto given = write_now(*store, command);
+  ASSERT_FALSE(given.has_value());
+  EXPECT_EQ(given.error().code, Code::denied);
+  EXPECT_EQ(count_changes(), "0");
+}
+
+TEST_F(Postgres, ADirectoryChangedElsewhereDecides) {
+  const auto store = open(), other = open();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  core::User user;
+  user.id = {2};
+  ASSERT_TRUE(load_now(*other, {{{1}, true, user}}).has_value());
+  const auto given = give(*store, {1}, {2});
+  ASSERT_TRUE(given.has_value());
+  EXPECT_TRUE(std::holds_alternative<core::UnknownUsers>(given->decision));
+}
+
+TEST_F(Postgres, ACommandThatCannotBeCarriedOutFailsAlone) {
+  database.ask("ALTER TABLE earshot.grants ADD CHECK (user_id <> 7)");
+  const auto store = open();
+  std::vector<std::future<Result<store::Outcome>>> answers;
+  for (std::uint64_t user = 1; user <= 9; ++user) {
+    auto promise = std::make_shared<std::promise<Result<store::Outcome>>>();
+    answers.push_back(promise->get_future());
+    store->write(command_of(store::Operation::give, {1}, {{{1}, {{user}}}}),
+                 [promise](auto outcome) { promise->set_value(std::move(outcome)); });
+  }
+  for (std::uint64_t user = 1; user <= 9; ++user) {
+    const auto outcome = answers[user - 1].get();
+    EXPECT_EQ(outcome.has_value(), user != 7) << user;
+    if (!outcome) {
+      EXPECT_EQ(outcome.error().code, Code::internal);
+    }
+  }
+  expect_sound();
+}
+
+TEST_F(Postgres, NothingIsOpenedThatCannotBeUsed) {
+  const auto refusal = [](const std::string& url) {
+    store::PostgresOptions bad;
+    bad.url = url;
+    const auto opened = store::open_postgres(bad);
+    return opened ? "opened" : opened.error().message;
+  };
+  const PgTestDatabase empty(PgTestDatabase::Tables::none);
+  EXPECT_NE(refusal(empty.url()).find("earshot migrate"), std::string::npos);
+  EXPECT_EQ(refusal("postgresql://user:geheim@127.0.0.1:1/x").find("geheim"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace earshot::test
