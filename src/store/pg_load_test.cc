@@ -17,27 +17,9 @@ using test::Model;
 
 constexpr PgLoadLimits kTiny{.chunk_records = 3, .chunk_bytes = 4096, .removed_rows = 2};
 
-// Records out of a list, that may end with an error.
-class ListSource final : public RecordSource {
- public:
-  explicit ListSource(std::vector<core::Record> records, std::optional<Error> end = std::nullopt)
-      : records_(std::move(records)), end_(std::move(end)) {}
-  Result<const core::Record*> next() override {
-    if (next_ < records_.size()) return &records_[next_++];
-    if (end_) return *end_;
-    return nullptr;
-  }
-  std::string position() const override { return "list:" + std::to_string(next_); }
-
- private:
-  std::vector<core::Record> records_;
-  std::optional<Error> end_;
-  std::size_t next_ = 0;
-};
-
 Result<LoadReport> load(PgSession& session, std::vector<core::Record> records, Time now = Time{5},
                         PgLoadLimits limits = {}) {
-  ListSource source(std::move(records));
+  ListedRecords source(std::move(records));
   return load_over_postgres(session, source, {make_request_id(), "KEY"}, now, limits);
 }
 
@@ -176,13 +158,13 @@ TEST_F(PgLoad, ReportsTheFirstBadRecordAndAppliesNone) {
   must(load(*session, {company_of(1)}));
   const Error later = unavailable("the source failed");
   for (const PgLoadLimits& limits : {PgLoadLimits{}, kTiny}) {
-    ListSource source({user_of(1), user_of(2), grant_of(8, 1), share_of(9, 9)}, later);
+    ListedRecords source({user_of(1), user_of(2), grant_of(8, 1), share_of(9, 9)}, later);
     const auto report =
         load_over_postgres(*session, source, {make_request_id(), ""}, Time{6}, limits);
     ASSERT_FALSE(report.has_value());
     EXPECT_EQ(report.error().code, Code::invalid_argument);
     EXPECT_EQ(report.error().message, "list:3: call 8 is not there: put it first");
-    ListSource cut_off({user_of(1), user_of(2)}, later);
+    ListedRecords cut_off({user_of(1), user_of(2)}, later);
     const auto cut =
         load_over_postgres(*session, cut_off, {make_request_id(), ""}, Time{6}, limits);
     ASSERT_FALSE(cut.has_value());

@@ -356,4 +356,68 @@ inline constexpr PgStatement kPageGrants = {
     " WHERE company_id = $1::bigint AND (call_id, user_id) > ($2::bigint, $3::bigint)"
     " AND call_id <= $4::bigint ORDER BY call_id, user_id LIMIT $5::bigint"};
 
+// company -> the columns of read_change_row
+inline constexpr PgStatement kListChanges = {
+    "list_changes",
+    "SELECT revision, first_n, is_last, at, directory_revision, operation, request_id, access_key,"
+    " call_ids, items_count, items, previous_hash FROM earshot.changes"
+    " WHERE company_id = $1::bigint ORDER BY revision, first_n"};
+
+// Each reaches one shard.
+inline constexpr std::array kCompanyStatements = {
+    &kAddUsage,
+    &kLockHorizon,
+    &kFindHorizon,
+    &kCutChanges,
+    &kMoveHorizon,
+    &kMakeHead,
+    &kLockCompany,
+    &kPutHead,
+    &kForgetHead,
+    &kFindWorkspaces,
+    &kFindProfiles,
+    &kFindUsers,
+    &kFindCalls,
+    &kFindUsersThere,
+    &kFindCallsThere,
+    &kPutWorkspaces,
+    &kPutProfiles,
+    &kPutUsers,
+    &kPutCalls,
+    &kPutShares,
+    &kRemoveWorkspaces,
+    &kRemoveProfiles,
+    &kRemoveUsers,
+    &kRemoveCalls,
+    &kRemoveShares,
+    &kRemoveSharesOfUser,
+    &kRemoveGrantsOfUser,
+    &kRemoveSharesOfCall,
+    &kRemoveGrantsOfCall,
+    &kRemoveSharesOfCompany,
+    &kRemoveGrantsOfCompany,
+    &kRemoveCallsOfCompany,
+    &kRemoveUsersOfCompany,
+    &kRemoveProfilesOfCompany,
+    &kRemoveWorkspacesOfCompany,
+    &kFindCompany,
+    &kPageWorkspaces,
+    &kPageProfiles,
+    &kPageUsers,
+    &kPageCalls,
+    &kPageShares,
+    &kPageGrants,
+    &kListChanges,
+};
+// Of tables that are on every server.
+inline constexpr std::array kReferenceStatements = {
+    &kListKeys,   &kListKeysOfCompany,   &kLockLoads,   &kFindKeys,   &kPutKeys,
+    &kRemoveKeys, &kRemoveKeysOfCompany, &kFindVersion, &kAddVersion,
+};
+// Of operators, over all companies; or of the catalogue.
+inline constexpr std::array kWholeStoreStatements = {
+    &kIsUtf8,        &kHasVersions,      &kHasCitus,      &kHasCitusTables,
+    &kIsDistributed, &kListOldCompanies, &kListCompanies, &kListUsage,
+};
+
 }  // namespace earshot::store

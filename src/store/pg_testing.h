@@ -8,11 +8,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "store/pg_session.h"
 #include "store/postgres.h"
+#include "store/store.h"
 
 namespace earshot::store {
 
@@ -95,6 +99,24 @@ class PgTestDatabase {
 
  private:
   std::string name_;
+};
+
+// Records out of a list, that may end with an error.
+class ListedRecords final : public RecordSource {
+ public:
+  explicit ListedRecords(std::vector<core::Record> records, std::optional<Error> end = std::nullopt)
+      : records_(std::move(records)), end_(std::move(end)) {}
+  Result<const core::Record*> next() override {
+    if (next_ < records_.size()) return &records_[next_++];
+    if (end_) return *end_;
+    return nullptr;
+  }
+  std::string position() const override { return "list:" + std::to_string(next_); }
+
+ private:
+  std::vector<core::Record> records_;
+  std::optional<Error> end_;
+  std::size_t next_ = 0;
 };
 
 }  // namespace earshot::store

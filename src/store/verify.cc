@@ -1,53 +1,20 @@
 // Verify: whether what the embedded store holds is sound in itself. Each company is walked on its
-// own, in bounded memory: sets of rows that must be the same are compared by the sums of their
-// hashes.
+// own, in bounded memory.
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "store/embedded_store.h"
 #include "store/snapshot.h"
+#include "store/verify_record.h"
 
 namespace earshot::store {
 
 namespace {
 
-// A set of rows, as the sum of a hash for each. Two different sets come out the same once in 2^64.
-class RowSum {
- public:
-  void add(std::string_view row) { sum_ += std::hash<std::string_view>{}(row); }
-  void take(std::string_view row) { sum_ -= std::hash<std::string_view>{}(row); }
-  friend bool operator==(const RowSum&, const RowSum&) = default;
-
- private:
-  std::uint64_t sum_ = 0;
-};
-
 std::string pair_text(CallId call, UserId user) {
   return "call " + to_string(call) + ", user " + to_string(user);
-}
-
-// What identifies a row of `calls` and says what it holds, stamps aside.
-std::string call_row_text(CallId call, const core::Call& body) {
-  std::string text = "c";
-  append_fixed64(text, call.value);
-  append_call_body(text, body);
-  return text;
-}
-std::string share_row_text(CallId call, UserId user) {
-  std::string text = "s";
-  append_fixed64(text, call.value);
-  append_fixed64(text, user.value);
-  return text;
-}
-std::string grant_row_text(CallId call, UserId user, const core::Grant& grant) {
-  std::string text = "g";
-  append_fixed64(text, call.value);
-  append_fixed64(text, user.value);
-  append_grant_body(text, grant);
-  return text;
 }
 
 class CompanyCheck {
@@ -63,12 +30,21 @@ class CompanyCheck {
       if (!horizon) return corrupt("meta");
       horizon_ = horizon->revision;
     }
-    TRY(check_changes());
+    RecordCheck record(horizon_, [this](const std::string& what) { fault(what); });
+    TRY(snapshot_.scan_changes(
+        company_,
+        [&](const ChangeKey& key, std::string_view key_bytes, std::string_view value) -> Status {
+          record.take(key, key_bytes, value);
+          return {};
+        }));
+    record.end();
+    newest_ = record.head().revision;
+    report_.changes += record.changes();
     TRY(check_directory());
     TRY(check_calls());
     TRY(check_by_user());
     if (!(calls_pairs_ == by_user_pairs_)) TRY(find_unequal_pairs());
-    if (horizon_ == 0 && !(rows_ == explained_)) {
+    if (horizon_ == 0 && !(rows_ == record.explained())) {
       fault("the rows of calls are not what the record of changes comes to");
     }
     return {};
@@ -82,75 +58,9 @@ class CompanyCheck {
   }
 
   void check_stamp(core::Stamp stamp, const std::string& where) {
-    if (stamp.revision == 0 || stamp.revision > head_.revision) {
+    if (stamp.revision == 0 || stamp.revision > newest_) {
       fault(where + " carries revision " + std::to_string(stamp.revision) +
-            ", the record ends at " + std::to_string(head_.revision));
-    }
-  }
-
-  // The chain: revisions without gaps, parts without gaps, each holding the hash of the part before
-  // it.
-  Status check_changes() {
-    std::uint32_t next_n = 0;
-    bool revision_is_open = false;
-    TRY(snapshot_.scan_changes(
-        company_,
-        [&](const ChangeKey& key, std::string_view key_bytes, std::string_view value) -> Status {
-          const std::string where = "revision " + std::to_string(key.revision) + ", part at " +
-                                    std::to_string(key.first_n);
-          const auto part = decode_change(value);
-          if (!part) {
-            fault(where + " cannot be decoded");
-            head_ = {key.revision, 0, head_.time, hash_change(key_bytes, value)};
-            return {};
-          }
-          const bool is_first = head_.revision == 0;
-          if (is_first) {
-            // A cut may have ended half-way: what it has left begins before the horizon.
-            if (key.revision > horizon_ + 1 || (key.revision == horizon_ + 1 && key.first_n != 0)) {
-              fault(where + " is the first, and the retention cut only up to revision " +
-                    std::to_string(horizon_));
-            }
-          } else if (part->head.previous_hash != head_.hash) {
-            fault(where + " does not hold the hash of the part before it");
-          }
-          const core::Revision expected = revision_is_open ? head_.revision : head_.revision + 1;
-          if (!is_first &&
-              (key.revision != expected || key.first_n != (revision_is_open ? next_n : 0))) {
-            fault(where + " follows revision " + std::to_string(head_.revision) +
-                  ": something is missing");
-          }
-          if (is_first && key.revision == 1 && part->head.previous_hash != Digest{}) {
-            fault(where + " is the first and names one before it");
-          }
-          if (part->head.time < head_.time) fault(where + " is older than the one before it");
-          if (part->changes.empty() && (!part->head.last_part || key.first_n == 0)) {
-            fault(where + " is empty");
-          }
-          if (part->head.directory_revision > key.revision)
-            fault(where + " names a directory of the future");
-          next_n = key.first_n + static_cast<std::uint32_t>(part->changes.size());
-          revision_is_open = !part->head.last_part;
-          head_ = {key.revision, part->head.directory_revision, part->head.time,
-                   hash_change(key_bytes, value)};
-          for (const Change& change : part->changes) explain(change);
-          report_.changes += part->changes.size();
-          return {};
-        }));
-    if (revision_is_open) fault("the last revision lacks its last part");
-    return {};
-  }
-
-  void explain(const Change& change) {
-    if (const auto* grant = std::get_if<GrantChanged>(&change)) {
-      if (grant->before) explained_.take(grant_row_text(grant->call, grant->user, *grant->before));
-      if (grant->after) explained_.add(grant_row_text(grant->call, grant->user, *grant->after));
-    } else if (const auto* share = std::get_if<ShareChanged>(&change)) {
-      if (share->before) explained_.take(share_row_text(share->call, share->user));
-      if (share->after) explained_.add(share_row_text(share->call, share->user));
-    } else if (const auto* call = std::get_if<CallChanged>(&change)) {
-      if (call->before) explained_.take(call_row_text(call->call, *call->before));
-      if (call->after) explained_.add(call_row_text(call->call, *call->after));
+            ", the record ends at " + std::to_string(newest_));
     }
   }
 
@@ -295,10 +205,10 @@ class CompanyCheck {
   const CompanyId company_;
   VerifyReport& report_;
   Removals removals_;
-  Head head_;
+  core::Revision newest_ = 0;   // where the record ends
   core::Revision horizon_ = 0;  // up to which retention cut the record
   std::unordered_set<UserId> users_;
-  RowSum rows_, explained_;  // of `calls`, and of what the record comes to
+  RowSum rows_;  // of `calls`
   RowSum calls_pairs_, by_user_pairs_;
 };
 

@@ -1,0 +1,302 @@
+#include "store/pg_verify.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "store/pg_changes.h"
+#include "store/pg_rows.h"
+#include "store/pg_statements_sync.h"
+#include "store/verify_record.h"
+
+namespace earshot::store {
+namespace {
+
+constexpr std::uint64_t kCallsAPage = 2000;
+constexpr std::uint64_t kAllRows = kIdMax;
+
+void add_fault(VerifyReport& report, std::string what) {
+  if (report.faults.size() < kVerifyFaultsMax) report.faults.push_back(std::move(what));
+}
+
+// One company, in a snapshot of its own.
+class CompanyCheck {
+ public:
+  CompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
+      : session_(session), company_(company), report_(report) {}
+
+  Status run() {
+    TRY(session_.begin_snapshot());
+    const PgResult head = TRY(session_.run(kFindCompany, of_company()));
+    if (head.rows() == 0) return {};  // gone since the companies were listed
+    has_record_ = !head.is_null(0, 0);
+    horizon_ = head.number(0, 5);
+    TRY(check_changes(head));
+    if (has_record_) {
+      ++report_.companies;
+      add_body(ThingKind::company, core::Company{company_, std::string(head.text(0, 0))});
+    }
+    TRY(check_directory());
+    TRY(check_keys());
+    TRY(check_calls());
+    // Where retention cut, the record does not explain the rows any more.
+    if (horizon_ == 0) check_sums();
+    return {};
+  }
+
+ private:
+  PgParams of_company() const { return std::move(PgParams().add(company_)); }
+
+  void fault(const std::string& what) {
+    add_fault(report_, "company " + to_string(company_) + ": " + what);
+  }
+
+  void check_revision(core::Revision revision, const std::string& where) {
+    if (revision == 0 || revision > head_.revision) {
+      fault(where + " carries revision " + std::to_string(revision) + ", the record ends at " +
+            std::to_string(head_.revision));
+    }
+  }
+
+  Status check_changes(const PgResult& head) {
+    RecordCheck record(horizon_, [this](const std::string& what) { fault(what); });
+    TRY(session_.stream(kListChanges, of_company(), [&](const PgResult& row) -> Status {
+      const auto part = read_change_row(company_, row, 0);
+      if (!part) {
+        fault("a part of revision " + std::to_string(row.number(0, 0)) + " cannot be read");
+        return {};
+      }
+      const auto changes = record.take(part->key, encode_key(part->key), part->value());
+      check_calls_named(*part, changes);
+      for (const Change& change : changes) expect(change);
+      return {};
+    }));
+    record.end();
+    head_ = record.head();
+    explained_ = record.explained();
+    report_.changes += record.changes();
+    const std::string_view hash = head.text(0, 4);
+    if (head.number(0, 1) != head_.revision || head.number(0, 2) != head_.directory_revision ||
+        head.timestamp(0, 3) != head_.time || !std::ranges::equal(hash, head_.hash, {}, [](char c) {
+          return static_cast<std::uint8_t>(c);
+        })) {
+      fault("its row in companies says revision " + std::to_string(head.number(0, 1)) +
+            ", and is not what the record of changes ends with, revision " +
+            std::to_string(head_.revision));
+    }
+    return {};
+  }
+
+  void check_calls_named(const PgChangeRow& part, const std::vector<Change>& changes) {
+    std::vector<std::uint64_t> calls;
+    for (const Change& change : changes) {
+      if (const auto* grant = std::get_if<GrantChanged>(&change))
+        calls.push_back(grant->call.value);
+      if (const auto* share = std::get_if<ShareChanged>(&change))
+        calls.push_back(share->call.value);
+      if (const auto* call = std::get_if<CallChanged>(&change)) calls.push_back(call->call.value);
+    }
+    std::ranges::sort(calls);
+    const auto repeated = std::ranges::unique(calls);
+    calls.erase(repeated.begin(), repeated.end());
+    if (calls != part.call_ids) {
+      fault("revision " + std::to_string(part.key.revision) + ", part at " +
+            std::to_string(part.key.first_n) + " names other calls than its changes");
+    }
+  }
+
+  // What the directory and the keys must come to.
+  void expect(const Change& change) {
+    if (const auto* thing = std::get_if<ThingChanged>(&change)) {
+      expect_body({thing->kind, std::to_string(thing->id)}, thing->after);
+    } else if (const auto* key = std::get_if<KeyChanged>(&change)) {
+      std::optional<std::string> body;
+      if (key->after) append_key_body(body.emplace(), *key->after);
+      expect_body({ThingKind::key, key->access_key}, body);
+    }
+  }
+  using ThingName = std::pair<ThingKind, std::string>;
+  void expect_body(const ThingName& name, const std::optional<std::string>& body) {
+    if (body) {
+      expected_[name] = std::hash<std::string_view>{}(*body);
+    } else {
+      expected_.erase(name);
+    }
+  }
+
+  template <class Thing>
+  void add_body(ThingKind kind, const Thing& thing) {
+    std::string body;
+    append_body(body, thing);
+    meet_body({kind, std::to_string(thing.id.value)}, body);
+  }
+  // A thing as its row says it is.
+  void meet_body(const ThingName& name, const std::string& body) {
+    if (horizon_ > 0) return;
+    const auto found = expected_.find(name);
+    if (found == expected_.end() || found->second != std::hash<std::string_view>{}(body)) {
+      fault(describe(name) + " is not what the record of changes says");
+    }
+    if (found != expected_.end()) expected_.erase(found);
+  }
+  static std::string describe(const ThingName& name) {
+    static constexpr std::array kKinds = {"the company", "workspace", "profile", "user",
+                                          "access key"};
+    return std::string(kKinds[static_cast<std::size_t>(name.first)]) + " " + name.second;
+  }
+
+  Status check_directory() {
+    PgParams all;
+    all.add(company_).add(std::uint64_t{0}).add(kAllRows);
+    TRY(session_.stream(kPageWorkspaces, all, [&](const PgResult& row) -> Status {
+      const core::Workspace thing = read_workspace(row, 0);
+      add_body(ThingKind::workspace, thing);
+      check_revision(row.number(0, 2), "workspace " + to_string(thing.id));
+      return {};
+    }));
+    TRY(session_.stream(kPageProfiles, all, [&](const PgResult& row) -> Status {
+      const core::Profile thing = TRY(read_profile(row, 0));
+      add_body(ThingKind::profile, thing);
+      check_revision(row.number(0, 5), "profile " + to_string(thing.id));
+      return {};
+    }));
+    return session_.stream(kPageUsers, all, [&](const PgResult& row) -> Status {
+      const core::User thing = read_user(row, 0);
+      add_body(ThingKind::user, thing);
+      check_revision(row.number(0, 7), "user " + to_string(thing.id));
+      users_.insert(thing.id);
+      return {};
+    });
+  }
+
+  Status check_keys() {
+    return session_.stream(kListKeysOfCompany, of_company(), [&](const PgResult& row) -> Status {
+      const core::Key key = TRY(read_key(row, 0, 1));
+      if (!has_record_) {
+        fault("access key " + key.access_key + " is of a company that is not there");
+      }
+      std::string body;
+      append_key_body(body, key);
+      meet_body({ThingKind::key, key.access_key}, body);
+      check_revision(row.number(0, 6), "access key " + key.access_key);
+      return {};
+    });
+  }
+
+  // A page of calls, then the pairs up to its last one; behind the last page, all that are left.
+  Status check_calls() {
+    for (std::uint64_t after = 0, last = 0; last != kIdMax; after = last) {
+      std::unordered_set<CallId> calls;
+      PgParams params;
+      params.add(company_).add(after).add(kCallsAPage);
+      TRY(session_.stream(kPageCalls, params, [&](const PgResult& row) -> Status {
+        const core::Call call = read_call(row, 0);
+        last = call.id.value;
+        calls.insert(call.id);
+        rows_.add(call_row_text(call.id, call));
+        check_revision(row.number(0, 7), "call " + to_string(call.id));
+        return {};
+      }));
+      report_.calls += calls.size();
+      if (calls.size() < kCallsAPage) last = kIdMax;
+      TRY(check_pairs(calls, after, last));
+    }
+    return {};
+  }
+
+  Status check_pairs(const std::unordered_set<CallId>& calls, std::uint64_t after,
+                     std::uint64_t last) {
+    PgParams params;
+    params.add(company_).add(after).add(kIdMax).add(last).add(kAllRows);
+    TRY(session_.stream(kPageShares, params, [&](const PgResult& row) -> Status {
+      const CallId call{row.number(0, 0)};
+      const UserId user{row.number(0, 1)};
+      rows_.add(share_row_text(call, user));
+      check_pair(calls, call, user, row.number(0, 2));
+      ++report_.shares;
+      return {};
+    }));
+    return session_.stream(kPageGrants, params, [&](const PgResult& row) -> Status {
+      const CallId call{row.number(0, 0)};
+      const UserId user{row.number(0, 1)};
+      rows_.add(grant_row_text(call, user, read_grant(row, 0, 2)));
+      check_pair(calls, call, user, row.number(0, 4));
+      ++report_.grants;
+      return {};
+    });
+  }
+
+  void check_pair(const std::unordered_set<CallId>& calls, CallId call, UserId user,
+                  core::Revision revision) {
+    const std::string pair = "call " + to_string(call) + ", user " + to_string(user);
+    check_revision(revision, pair);
+    if (!calls.contains(call)) fault(pair + " has a row, and the call is not there");
+    if (!users_.contains(user)) fault(pair + " has a row, and the user is not there");
+  }
+
+  void check_sums() {
+    for (const auto& [name, body] : expected_) {
+      fault(describe(name) + " is not there, and the record of changes says that it is");
+    }
+    if (!(rows_ == explained_)) {
+      fault("the rows of calls, shares and grants are not what the record of changes comes to");
+    }
+  }
+
+  PgSession& session_;
+  const CompanyId company_;
+  VerifyReport& report_;
+  bool has_record_ = false;
+  core::Revision horizon_ = 0;
+  Head head_;  // where the record ends
+  std::unordered_set<UserId> users_;
+  std::map<ThingName, std::size_t> expected_;  // hashes of bodies, by the record
+  RowSum rows_, explained_;
+};
+
+// Rows of companies that have none in earshot.companies.
+Status check_strays(PgSession& session, VerifyReport& report) {
+  static constexpr std::array kTables = {"workspaces", "profiles", "users", "calls",
+                                         "shares",     "grants",   "keys",  "changes"};
+  for (const std::string table : kTables) {
+    const PgResult strays =
+        TRY(session.run_text("SELECT DISTINCT company_id::text FROM earshot." + table +
+                             " t WHERE NOT EXISTS (SELECT FROM earshot.companies c"
+                             " WHERE c.company_id = t.company_id) LIMIT " +
+                             std::to_string(kVerifyFaultsMax)));
+    for (int row = 0; row < strays.rows(); ++row) {
+      add_fault(report, "company " + std::string(PQgetvalue(strays.get(), row, 0)) +
+                            ": it has rows in " + table + ", and none in companies");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<VerifyReport> verify_over_postgres(PgSession& session) {
+  VerifyReport report;
+  std::vector<CompanyId> companies;
+  TRY(session.stream(kListCompanies, {}, [&](const PgResult& row) -> Status {
+    companies.push_back({row.number(0, 0)});
+    return {};
+  }));
+  for (const CompanyId company : companies) {
+    // A snapshot for each, since they have nothing in common: one for all would keep the database
+    // from cleaning up for as long as this takes.
+    const Status checked = CompanyCheck(session, company, report).run();
+    session.roll_back();
+    // What cannot be read is a fault to report, not an end to the search.
+    if (!checked && (session.is_lost() || checked.error().code != Code::internal)) {
+      return checked.error();
+    }
+    if (!checked) add_fault(report, checked.error().message);
+  }
+  TRY(check_strays(session, report));
+  return report;
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,174 @@
+#include "store/pg_verify.h"
+
+#include <gtest/gtest.h>
+
+#include "random_records.h"
+#include "store/pg_load.h"
+#include "store/pg_retention.h"
+#include "store/pg_testing.h"
+
+namespace earshot::store {
+namespace {
+
+struct PgVerify : testing::Test {
+  PgTestDatabase database;
+  std::unique_ptr<PgSession> session = database.connect();
+
+  Status load(std::vector<core::Record> records, Time now) {
+    ListedRecords source(std::move(records));
+    TRY(load_over_postgres(*session, source, {make_request_id(), "KEY"}, now, {}));
+    return {};
+  }
+  // Company 1 with one of each, in three revisions.
+  void load_one_of_each() {
+    core::User user;
+    user.id = {2};
+    core::Call call;
+    call.id = {9};
+    must(load({{{1}, false, core::Company{{1}, "One"}},
+               {{1}, false, core::KeyLine{{"K", hash_secret("s"), {}, std::nullopt}, std::nullopt}},
+               {{1}, false, core::Workspace{{10}, "Sales"}},
+               {{1}, false, core::Profile{{20}, {10}, "P", core::PermissionLevel::all, {}}},
+               {{1}, false, user}},
+              Time{1'000'000}));
+    must(load({{{1}, false, call}, {{1}, false, core::ShareLine{{9}, {2}}}}, Time{2'000'000}));
+    must(load({{{1}, false, core::GrantLine{{9}, {2}, {Time{5'000'000}, "note"}}}},
+              Time{3'000'000}));
+  }
+  std::string faults() {
+    const VerifyReport report = must(verify_over_postgres(*database.connect()));
+    std::string all;
+    for (const std::string& fault : report.faults) all += fault + "\n";
+    return all;
+  }
+};
+
+TEST_F(PgVerify, FindsARandomHistorySoundAndCountsIt) {
+  const std::uint64_t seed = test::test_seed();
+  SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
+  test::RandomRecords random(seed);
+  for (int step = 0; step < 150; ++step) {
+    std::vector<core::Record> records;
+    for (auto count = 1 + random.below(3); count > 0; --count) records.push_back(random.next());
+    const Status loaded = load(std::move(records), Time{step});  // a bad one leaves nothing
+    ASSERT_TRUE(loaded || loaded.error().code == Code::invalid_argument);
+  }
+  EXPECT_EQ(faults(), "");
+  const VerifyReport report = must(verify_over_postgres(*session));
+  EXPECT_EQ(std::to_string(report.grants), database.ask("SELECT count(*) FROM earshot.grants"));
+  EXPECT_EQ(std::to_string(report.shares), database.ask("SELECT count(*) FROM earshot.shares"));
+  EXPECT_EQ(std::to_string(report.calls), database.ask("SELECT count(*) FROM earshot.calls"));
+  EXPECT_EQ(std::to_string(report.changes),
+            database.ask("SELECT sum(items_count) FROM earshot.changes"));
+  EXPECT_EQ(std::to_string(report.companies),
+            database.ask("SELECT count(name) FROM earshot.companies"));
+}
+
+TEST_F(PgVerify, FindsWhatWasChangedByHand) {
+  load_one_of_each();
+  ASSERT_EQ(faults(), "");
+  const struct {
+    const char* tampering;
+    const char* fault;  // in the text of one
+  } cases[] = {
+      {"UPDATE earshot.changes SET items = set_byte(items, 9, get_byte(items, 9) # 1)"
+       " WHERE revision = 2",
+       "does not hold the hash of the part before it"},
+      {"UPDATE earshot.changes SET items = set_byte(items, 3, get_byte(items, 3) # 1)"
+       " WHERE revision = 3",
+       "is not what the record of changes ends with"},
+      {"UPDATE earshot.changes SET items = '' WHERE revision = 2", "cannot be decoded"},
+      {"UPDATE earshot.changes SET access_key = 'OTHER' WHERE revision = 1",
+       "does not hold the hash"},
+      {"UPDATE earshot.changes SET request_id = 'x y' WHERE revision = 1", "cannot be read"},
+      {"UPDATE earshot.changes SET call_ids = '{}' WHERE revision = 3", "names other calls"},
+      {"UPDATE earshot.changes SET at = at + interval '1 hour' WHERE revision = 2",
+       "is older than the one before it"},
+      {"DELETE FROM earshot.changes WHERE revision = 2", "something is missing"},
+      {"DELETE FROM earshot.changes WHERE revision = 1", "retention cut only up to revision 0"},
+      {"DELETE FROM earshot.changes WHERE revision = 3", "says revision 3"},
+      {"UPDATE earshot.changes SET is_last = false WHERE revision = 3", "lacks its last part"},
+      {"UPDATE earshot.grants SET note = 'mine'", "are not what the record of changes comes to"},
+      {"UPDATE earshot.grants SET expires_at = NULL", "are not what the record of changes"},
+      {"UPDATE earshot.grants SET revision = 77", "carries revision 77, the record ends at 3"},
+      {"DELETE FROM earshot.shares", "are not what the record of changes comes to"},
+      {"INSERT INTO earshot.grants (company_id, call_id, user_id, revision) VALUES (1, 9, 3, 3)",
+       "user 3 has a row, and the user is not there"},
+      {"INSERT INTO earshot.shares (company_id, call_id, user_id, revision) VALUES (1, 99, 2, 3)",
+       "call 99, user 2 has a row, and the call is not there"},
+      {"UPDATE earshot.calls SET is_private = true", "are not what the record of changes"},
+      {"UPDATE earshot.users SET active = false", "user 2 is not what the record"},
+      {"UPDATE earshot.profiles SET permission_level = 'none'", "profile 20 is not what the"},
+      {"DELETE FROM earshot.workspaces", "workspace 10 is not there, and the record"},
+      {"UPDATE earshot.keys SET scopes = '{admin}'", "access key K is not what the record"},
+      {"UPDATE earshot.keys SET company_id = 5", "it has rows in keys, and none in companies"},
+      {"UPDATE earshot.companies SET name = 'Two'", "the company 1 is not what the record"},
+      {"UPDATE earshot.companies SET name = NULL", "is of a company that is not there"},
+      {"UPDATE earshot.companies SET hash = sha256('x')", "is not what the record of changes ends"},
+      {"UPDATE earshot.companies SET directory_revision = 2", "is not what the record of changes"},
+      {"UPDATE earshot.companies SET changed_at = changed_at + interval '1 second'",
+       "is not what the record of changes ends"},
+      {"DELETE FROM earshot.companies", "it has rows in changes, and none in companies"},
+  };
+  // Each alone: what a case does is put back after it.
+  for (const std::string table : {"companies", "keys", "workspaces", "profiles", "users", "calls",
+                                  "shares", "grants", "changes"}) {
+    database.ask("CREATE TABLE public." + table + " AS TABLE earshot." + table);
+  }
+  for (const auto& c : cases) {
+    database.ask(c.tampering);
+    EXPECT_NE(faults().find(c.fault), std::string::npos)
+        << c.tampering << "\nexpected: " << c.fault << "\ngot: " << faults();
+    for (const std::string table : {"companies", "keys", "workspaces", "profiles", "users", "calls",
+                                    "shares", "grants", "changes"}) {
+      database.ask("DELETE FROM earshot." + table + "; INSERT INTO earshot." + table +
+                   " TABLE public." + table);
+    }
+    ASSERT_EQ(faults(), "") << "after " << c.tampering;
+  }
+}
+
+TEST_F(PgVerify, ListsABoundedNumberOfFaults) {
+  load_one_of_each();
+  database.ask(
+      "INSERT INTO earshot.grants (company_id, call_id, user_id, revision)"
+      " SELECT 1, n, n, 1 FROM generate_series(100, 400) n");
+  EXPECT_EQ(must(verify_over_postgres(*session)).faults.size(), kVerifyFaultsMax);
+}
+
+// --- retention, which verify must agree with
+
+TEST_F(PgVerify, RetentionCutsWhatIsOldAndTheNewestStays) {
+  load_one_of_each();
+  must(apply_retention_over_postgres(*session, Time{2'000'000}));
+  EXPECT_EQ(database.ask("SELECT min(revision) FROM earshot.changes"), "2");
+  EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "1");
+  EXPECT_EQ(faults(), "");
+  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  EXPECT_EQ(database.ask("SELECT min(revision) FROM earshot.changes"), "3");
+  EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2");
+  EXPECT_EQ(faults(), "");
+  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  EXPECT_EQ(database.ask("SELECT count(*) FROM earshot.changes"), "1");
+  must(load({{{1}, false, core::Company{{1}, "Two"}}}, Time{4'000'000}));
+  EXPECT_EQ(faults(), "");
+  // More than was cut is missing.
+  database.ask("UPDATE earshot.companies SET horizon = 1");
+  EXPECT_NE(faults().find("retention cut only up to revision 1"), std::string::npos);
+}
+
+TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
+  load_one_of_each();
+  // As many revisions as two steps do not cut.
+  database.ask(
+      "INSERT INTO earshot.changes SELECT 1, n, 0, true, at, 1, operation, request_id, access_key,"
+      " call_ids, items_count, items, previous_hash"
+      " FROM earshot.changes, generate_series(4, 2500) n WHERE revision = 3;"
+      "UPDATE earshot.companies SET revision = 2500");
+  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  EXPECT_EQ(database.ask("SELECT string_agg(revision::text, ' ') FROM earshot.changes"), "2500");
+  EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2499");
+}
+
+}  // namespace
+}  // namespace earshot::store

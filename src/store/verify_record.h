@@ -1,0 +1,62 @@
+// What verify checks of a company's record of changes, whatever the store: the chain, and what the
+// changes come to. Sets of rows that must be the same are compared by the sums of their hashes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "store/change_record.h"
+#include "store/company_state.h"
+
+namespace earshot::store {
+
+// A set of rows, as the sum of a hash for each. Two different sets come out the same once in 2^64.
+class RowSum {
+ public:
+  void add(std::string_view row) { sum_ += std::hash<std::string_view>{}(row); }
+  void take(std::string_view row) { sum_ -= std::hash<std::string_view>{}(row); }
+  friend bool operator==(const RowSum&, const RowSum&) = default;
+
+ private:
+  std::uint64_t sum_ = 0;
+};
+
+// What identifies a row of a call and says what it holds, stamps aside.
+std::string call_row_text(CallId call, const core::Call& body);
+std::string share_row_text(CallId call, UserId user);
+std::string grant_row_text(CallId call, UserId user, const core::Grant& grant);
+
+// The parts of one company's record, in their order: revisions without gaps, parts without gaps,
+// times that do not go back, each part holding the hash of the one before it.
+class RecordCheck {
+ public:
+  using Fault = std::function<void(const std::string& what)>;
+  // `horizon` is the revision up to which retention cut the record.
+  RecordCheck(core::Revision horizon, Fault fault) : horizon_(horizon), fault_(std::move(fault)) {}
+
+  // Gives the changes of the part; none where it cannot be decoded.
+  std::vector<Change> take(const ChangeKey& key, std::string_view key_bytes,
+                           std::string_view value);
+  void end();
+
+  const Head& head() const { return head_; }
+  std::uint64_t changes() const { return changes_; }
+  // The rows of calls, shares and grants that the changes come to, where nothing was cut.
+  const RowSum& explained() const { return explained_; }
+
+ private:
+  void check_place(const ChangeKey& key, const ChangePart& part, const std::string& where);
+  void explain(const Change& change);
+
+  const core::Revision horizon_;
+  const Fault fault_;
+  Head head_;
+  std::uint32_t next_n_ = 0;
+  bool revision_is_open_ = false;
+  std::uint64_t changes_ = 0;
+  RowSum explained_;
+};
+
+}  // namespace earshot::store
