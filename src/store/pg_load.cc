@@ -83,11 +83,11 @@ class PgLoadTarget final : public core::RecordTarget {
     return set_.record(set_.company(company), ThingChanged{kind, id.value, std::nullopt});
   }
 
-  // Deletes by a statement that takes at most so many rows of a company, those behind the last one
-  // that went, until none is left. `take` sees each row, in the order of the columns that are its
-  // key; `params` stand between the company and the key.
+  // Deletes rows of a company in ranges of their keys, until none is left. `take` sees each row, in
+  // the order of the columns that are its key; `params` stand between the company and the key.
   struct Removal {
-    const PgStatement& statement;
+    const PgStatement& find_end;
+    const PgStatement& remove;
     std::vector<int> key_columns;
     std::vector<std::uint64_t> params{};
   };
@@ -96,7 +96,8 @@ class PgLoadTarget final : public core::RecordTarget {
   // The shares and grants of the rows of such statements, which give call and user.
   Status remove_pairs(LoadCompany& company, const Removal& shares, const Removal& grants);
   Status remove_keys(LoadCompany& company);
-  Status remove_things(LoadCompany& company, const PgStatement& statement, ThingKind kind);
+  Status remove_things(LoadCompany& company, const PgStatement& find_end, const PgStatement& remove,
+                       ThingKind kind);
 
   PgSession& session_;
   PgLoadSet& set_;
@@ -172,27 +173,33 @@ Status PgLoadTarget::remove_grant(CompanyId id, CallId call, UserId user) {
 
 Status PgLoadTarget::remove_rows(LoadCompany& company, const Removal& removal,
                                  const TakeRemoved& take) {
-  std::vector<std::uint64_t> last(removal.key_columns.size(), 0);
+  const std::size_t key_size = removal.key_columns.size();
+  std::vector<std::uint64_t> last(key_size, 0);
   for (;;) {
     PgParams params;
     params.add(company.id);
     for (const std::uint64_t param : removal.params) params.add(param);
     for (const std::uint64_t member : last) params.add(member);
-    params.add(std::uint64_t{removed_rows_});
-    const PgResult removed = TRY(session_.run(removal.statement, params));
-    const auto key = [&](int row) {
-      std::vector<std::uint64_t> members;
-      for (const int i : removal.key_columns) members.push_back(removed.number(row, i));
-      return members;
-    };
+    PgParams to_find = params;
+    to_find.add(std::uint64_t{removed_rows_ - 1});
+    const PgResult found = TRY(session_.run(removal.find_end, to_find));
+    const bool is_last = found.rows() == 0;
+    for (std::size_t i = 0; i < key_size; ++i) {
+      last[i] = is_last ? kIdMax : found.number(0, static_cast<int>(i));
+      params.add(last[i]);
+    }
+    const PgResult removed = TRY(session_.run(removal.remove, params));
     // A DELETE gives its rows in no promised order.
     std::vector<std::pair<std::vector<std::uint64_t>, int>> order;
-    for (int row = 0; row < removed.rows(); ++row) order.emplace_back(key(row), row);
+    for (int row = 0; row < removed.rows(); ++row) {
+      std::vector<std::uint64_t> key;
+      for (const int column : removal.key_columns) key.push_back(removed.number(row, column));
+      order.emplace_back(std::move(key), row);
+    }
     std::ranges::sort(order);
-    for (const auto& [members, row] : order) TRY(take(removed, row));
+    for (const auto& [key, row] : order) TRY(take(removed, row));
     TRY(set_.write_parts(company));
-    if (order.size() < removed_rows_) return {};
-    last = order.back().first;
+    if (is_last) return {};
   }
 }
 
@@ -215,8 +222,9 @@ Status PgLoadTarget::remove_user(CompanyId id, UserId user) {
   if (!set_.has_user(id, user)) return {};
   TRY(remove_thing<core::User>(id, ThingKind::user, user));
   set_.set_has_user(id, user, false);
-  return remove_pairs(set_.company(id), {kRemoveSharesOfUser, {0}, {user.value}},
-                      {kRemoveGrantsOfUser, {0}, {user.value}});
+  return remove_pairs(set_.company(id),
+                      {kFindEndOfSharesOfUser, kRemoveSharesOfUser, {0}, {user.value}},
+                      {kFindEndOfGrantsOfUser, kRemoveGrantsOfUser, {0}, {user.value}});
 }
 
 Status PgLoadTarget::remove_call(CompanyId id, CallId call) {
@@ -227,8 +235,8 @@ Status PgLoadTarget::remove_call(CompanyId id, CallId call) {
   set_.set_has_call(id, call, false);
   LoadCompany& company = set_.company(id);
   TRY(set_.record(company, CallChanged{call, {}, std::move(before), std::nullopt}));
-  return remove_pairs(company, {kRemoveSharesOfCall, {1}, {call.value}},
-                      {kRemoveGrantsOfCall, {1}, {call.value}});
+  return remove_pairs(company, {kFindEndOfSharesOfCall, kRemoveSharesOfCall, {1}, {call.value}},
+                      {kFindEndOfGrantsOfCall, kRemoveGrantsOfCall, {1}, {call.value}});
 }
 
 Status PgLoadTarget::remove_keys(LoadCompany& company) {
@@ -243,9 +251,9 @@ Status PgLoadTarget::remove_keys(LoadCompany& company) {
   return {};
 }
 
-Status PgLoadTarget::remove_things(LoadCompany& company, const PgStatement& statement,
-                                   ThingKind kind) {
-  return remove_rows(company, {statement, {0}}, [&](const PgResult& rows, int row) {
+Status PgLoadTarget::remove_things(LoadCompany& company, const PgStatement& find_end,
+                                   const PgStatement& remove, ThingKind kind) {
+  return remove_rows(company, {find_end, remove, {0}}, [&](const PgResult& rows, int row) {
     return set_.record(company, ThingChanged{kind, rows.number(row, 0), std::nullopt});
   });
 }
@@ -256,15 +264,20 @@ Status PgLoadTarget::remove_company(CompanyId id) {
   company.name.reset();
   TRY(set_.record(company, ThingChanged{ThingKind::company, id.value, std::nullopt}));
   set_.forget_who_is_there();
-  TRY(remove_things(company, kRemoveWorkspacesOfCompany, ThingKind::workspace));
-  TRY(remove_things(company, kRemoveProfilesOfCompany, ThingKind::profile));
-  TRY(remove_things(company, kRemoveUsersOfCompany, ThingKind::user));
-  TRY(remove_pairs(company, {kRemoveSharesOfCompany, {0, 1}}, {kRemoveGrantsOfCompany, {0, 1}}));
-  return remove_rows(company, {kRemoveCallsOfCompany, {0}}, [&](const PgResult& rows, int row) {
-    core::Call before = read_call(rows, row);
-    const CallId call = before.id;
-    return set_.record(company, CallChanged{call, {}, std::move(before), std::nullopt});
-  });
+  TRY(remove_things(company, kFindEndOfWorkspacesOfCompany, kRemoveWorkspacesOfCompany,
+                    ThingKind::workspace));
+  TRY(remove_things(company, kFindEndOfProfilesOfCompany, kRemoveProfilesOfCompany,
+                    ThingKind::profile));
+  TRY(remove_things(company, kFindEndOfUsersOfCompany, kRemoveUsersOfCompany, ThingKind::user));
+  TRY(remove_pairs(company, {kFindEndOfSharesOfCompany, kRemoveSharesOfCompany, {0, 1}},
+                   {kFindEndOfGrantsOfCompany, kRemoveGrantsOfCompany, {0, 1}}));
+  return remove_rows(
+      company, {kFindEndOfCallsOfCompany, kRemoveCallsOfCompany, {0}},
+      [&](const PgResult& rows, int row) {
+        core::Call before = read_call(rows, row);
+        const CallId call = before.id;
+        return set_.record(company, CallChanged{call, {}, std::move(before), std::nullopt});
+      });
 }
 
 // --- reading ahead
@@ -388,11 +401,9 @@ Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
 
 Result<LoadReport> load_over_postgres(PgSession& session, RecordSource& source,
                                       const Origin& origin, Time now, PgLoadLimits limits) {
-  // Of what a chunk needs, each row is found by its key: a plan made while tables were small must
-  // not read them whole when they have grown.
-  TRY(
-      session.run_text("SET enable_seqscan = off; SET enable_hashjoin = off;"
-                       "SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"));
+  // Each row is found by its key: plans that are made while tables are empty must be good when this
+  // very load has filled them.
+  TRY(session.run_text("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"));
   Result<LoadReport> report = load_in_transaction(session, source, origin, now, limits);
   if (!report) {
     session.roll_back();

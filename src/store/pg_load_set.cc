@@ -178,7 +178,7 @@ void PgLoadSet::load_rows(Batch& batch, CompanyId id, const Wanted& wanted) {
   if (!wanted.share_calls.empty()) {
     PgParams params;
     params.add(id).add_numbers(wanted.share_calls).add_numbers(wanted.share_users);
-    batch.add(kLoadShares, std::move(params), [this, id](const PgResult& found) -> Status {
+    batch.add(kFindShares, std::move(params), [this, id](const PgResult& found) -> Status {
       for (int i = 0; i < found.rows(); ++i) {
         shares_.at({id, found.number(i, 0), found.number(i, 1)}).now.emplace();
       }
@@ -188,7 +188,7 @@ void PgLoadSet::load_rows(Batch& batch, CompanyId id, const Wanted& wanted) {
   if (!wanted.grant_calls.empty()) {
     PgParams params;
     params.add(id).add_numbers(wanted.grant_calls).add_numbers(wanted.grant_users);
-    batch.add(kLoadGrants, std::move(params), [this, id](const PgResult& found) -> Status {
+    batch.add(kFindGrants, std::move(params), [this, id](const PgResult& found) -> Status {
       for (int i = 0; i < found.rows(); ++i) {
         grants_.at({id, found.number(i, 0), found.number(i, 1)}).now = read_grant(found, i, 2);
       }
@@ -284,6 +284,19 @@ void PgLoadSet::write_things(Batch& batch, LoadTable<Thing>& rows, const PgState
   });
 }
 
+void PgLoadSet::remove_pairs(Batch& batch, const PgStatement& statement, CompanyId id,
+                             std::span<const std::uint64_t> calls,
+                             std::span<const std::uint64_t> users) {
+  for (std::size_t first = 0; first < calls.size();) {
+    std::size_t last = first;
+    while (last < calls.size() && calls[last] == calls[first]) ++last;
+    PgParams params;
+    params.add(id).add(calls[first]).add_numbers(users.subspan(first, last - first));
+    batch.add(statement, std::move(params));
+    first = last;
+  }
+}
+
 void PgLoadSet::write_shares(Batch& batch) {
   auto changed = take_changed(shares_);
   each_company(changed, [&](CompanyId id, auto of_company) {
@@ -297,10 +310,7 @@ void PgLoadSet::write_shares(Batch& batch) {
       params.add(id).add(companies_.at(id).revision()).add_numbers(calls).add_numbers(users);
       batch.add(kPutShares, std::move(params));
     }
-    if (!gone_calls.empty()) {
-      batch.add(kRemoveShares,
-                std::move(PgParams().add(id).add_numbers(gone_calls).add_numbers(gone_users)));
-    }
+    remove_pairs(batch, kRemoveSharesOfUsers, id, gone_calls, gone_users);
   });
 }
 
@@ -324,10 +334,7 @@ void PgLoadSet::write_grants(Batch& batch) {
       params.add_times(expiries).add_texts(std::span<const std::optional<std::string>>(notes));
       batch.add(kPutGrants, std::move(params));
     }
-    if (!gone_calls.empty()) {
-      batch.add(kRemoveGrants,
-                std::move(PgParams().add(id).add_numbers(gone_calls).add_numbers(gone_users)));
-    }
+    remove_pairs(batch, kRemoveGrantsOfUsers, id, gone_calls, gone_users);
   });
 }
 

@@ -135,6 +135,9 @@ class PgLoadSet {
   template <class Thing>
   void write_things(Batch& batch, LoadTable<Thing>& rows, const PgStatement& put,
                     const PgStatement& remove);
+  // Pairs ascend by call: one statement for each.
+  void remove_pairs(Batch& batch, const PgStatement& statement, CompanyId id,
+                    std::span<const std::uint64_t> calls, std::span<const std::uint64_t> users);
   void write_shares(Batch& batch);
   void write_grants(Batch& batch);
   void write_keys(Batch& batch);

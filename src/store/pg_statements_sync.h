@@ -138,6 +138,20 @@ inline constexpr PgStatement kFindCallsThere = {
     "find_calls_there",
     "SELECT call_id FROM earshot.calls"
     " WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[])"};
+// company, calls, users (pairs) -> call, user, and expiry and note of grants. Each pair is looked
+// up on its own, whatever the planner thinks of the size of the tables: a load fills them before it
+// can know.
+inline constexpr PgStatement kFindShares = {
+    "find_shares",
+    "SELECT s.call_id, s.user_id FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
+    " CROSS JOIN LATERAL (SELECT call_id, user_id FROM earshot.shares"
+    " WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) s"};
+inline constexpr PgStatement kFindGrants = {
+    "find_grants",
+    "SELECT g.call_id, g.user_id, g.expires_at, g.note"
+    " FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
+    " CROSS JOIN LATERAL (SELECT call_id, user_id, expires_at, note FROM earshot.grants"
+    " WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) g"};
 // access keys -> company, the columns of read_key. Of a table that is on every server.
 inline constexpr PgStatement kFindKeys = {
     "find_keys",
@@ -226,90 +240,125 @@ inline constexpr PgStatement kRemoveCalls = {
 // access keys
 inline constexpr PgStatement kRemoveKeys = {
     "remove_keys", "DELETE FROM earshot.keys WHERE access_key = ANY ($1::text[])"};
-// company, calls, users
-inline constexpr PgStatement kRemoveShares = {
-    "remove_shares",
-    "DELETE FROM earshot.shares s"
-    " USING unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
-    " WHERE s.company_id = $1::bigint AND s.call_id = x.call_id AND s.user_id = x.user_id"};
+// company, call, users. Of one call: joined with a list of pairs, whole companies would be read
+// where the planner knows nothing of the tables yet.
+inline constexpr PgStatement kRemoveSharesOfUsers = {
+    "remove_shares_of_users",
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id = ANY ($3::bigint[])"};
+inline constexpr PgStatement kRemoveGrantsOfUsers = {
+    "remove_grants_of_users",
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id = ANY ($3::bigint[])"};
 
-// --- what removals take along: so many rows behind the last one that went, since those before it
-// would be looked at again
+// --- what removals take along: in ranges of keys, of about as many rows each. The first statement
+// of each two finds where a range ends, the second removes what is behind the last one and up to
+// there.
 
-// company, user, last call, most rows -> call, user
+// company, user, last call, rows to pass over -> call
+inline constexpr PgStatement kFindEndOfSharesOfUser = {
+    "find_end_of_shares_of_user",
+    "SELECT call_id FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint ORDER BY call_id OFFSET $4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveSharesOfUser = {
     "remove_shares_of_user",
-    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint AND call_id "
-    "IN"
-    " (SELECT call_id FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint"
-    " AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint AND call_id <= $4::bigint"
     " RETURNING call_id, user_id"};
-// company, user, last call, most rows -> call, user, expiry, note
+// company, user, last call, rows to pass over -> call
+inline constexpr PgStatement kFindEndOfGrantsOfUser = {
+    "find_end_of_grants_of_user",
+    "SELECT call_id FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint ORDER BY call_id OFFSET $4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveGrantsOfUser = {
     "remove_grants_of_user",
-    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint AND call_id "
-    "IN"
-    " (SELECT call_id FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint"
-    " AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint"
+    " AND call_id > $3::bigint AND call_id <= $4::bigint"
     " RETURNING call_id, user_id, expires_at, note"};
-// company, call, last user, most rows -> call, user
+// company, call, last user, rows to pass over -> user
+inline constexpr PgStatement kFindEndOfSharesOfCall = {
+    "find_end_of_shares_of_call",
+    "SELECT user_id FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint ORDER BY user_id OFFSET $4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveSharesOfCall = {
     "remove_shares_of_call",
-    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint AND user_id "
-    "IN"
-    " (SELECT user_id FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
-    " AND user_id > $3::bigint ORDER BY user_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint AND user_id <= $4::bigint"
     " RETURNING call_id, user_id"};
-// company, call, last user, most rows -> call, user, expiry, note
+// company, call, last user, rows to pass over -> user
+inline constexpr PgStatement kFindEndOfGrantsOfCall = {
+    "find_end_of_grants_of_call",
+    "SELECT user_id FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint ORDER BY user_id OFFSET $4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveGrantsOfCall = {
     "remove_grants_of_call",
-    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint AND user_id "
-    "IN"
-    " (SELECT user_id FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
-    " AND user_id > $3::bigint ORDER BY user_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
+    " AND user_id > $3::bigint AND user_id <= $4::bigint"
     " RETURNING call_id, user_id, expires_at, note"};
-// company, last call, last user, most rows -> call, user
+// company, last call and user, rows to pass over -> call and user
+inline constexpr PgStatement kFindEndOfSharesOfCompany = {
+    "find_end_of_shares_of_company",
+    "SELECT call_id, user_id FROM earshot.shares WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id OFFSET "
+    "$4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveSharesOfCompany = {
     "remove_shares_of_company",
-    "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND (call_id, user_id) IN"
-    " (SELECT call_id, user_id FROM earshot.shares WHERE company_id = $1::bigint"
-    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.shares WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) AND (call_id, user_id) <= ($4::bigint, "
+    "$5::bigint)"
     " RETURNING call_id, user_id"};
-// company, last call, last user, most rows -> call, user, expiry, note
+// company, last call and user, rows to pass over -> call and user
+inline constexpr PgStatement kFindEndOfGrantsOfCompany = {
+    "find_end_of_grants_of_company",
+    "SELECT call_id, user_id FROM earshot.grants WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id OFFSET "
+    "$4::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveGrantsOfCompany = {
     "remove_grants_of_company",
-    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND (call_id, user_id) IN"
-    " (SELECT call_id, user_id FROM earshot.grants WHERE company_id = $1::bigint"
-    " AND (call_id, user_id) > ($2::bigint, $3::bigint) ORDER BY call_id, user_id LIMIT $4::bigint)"
+    "DELETE FROM earshot.grants WHERE company_id = $1::bigint"
+    " AND (call_id, user_id) > ($2::bigint, $3::bigint) AND (call_id, user_id) <= ($4::bigint, "
+    "$5::bigint)"
     " RETURNING call_id, user_id, expires_at, note"};
-// company, last call, most rows -> the columns of read_call
+// company, last call, rows to pass over -> call
+inline constexpr PgStatement kFindEndOfCallsOfCompany = {
+    "find_end_of_calls_of_company",
+    "SELECT call_id FROM earshot.calls WHERE company_id = $1::bigint"
+    " AND call_id > $2::bigint ORDER BY call_id OFFSET $3::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveCallsOfCompany = {
     "remove_calls_of_company",
-    "DELETE FROM earshot.calls WHERE company_id = $1::bigint AND call_id IN"
-    " (SELECT call_id FROM earshot.calls WHERE company_id = $1::bigint"
-    " AND call_id > $2::bigint ORDER BY call_id LIMIT $3::bigint)"
+    "DELETE FROM earshot.calls WHERE company_id = $1::bigint"
+    " AND call_id > $2::bigint AND call_id <= $3::bigint"
     " RETURNING call_id, workspace_id, title, started, primary_user_id, party_user_ids, "
     "is_private"};
-// company, last id, most rows -> id
+// company, last user, rows to pass over -> user
+inline constexpr PgStatement kFindEndOfUsersOfCompany = {
+    "find_end_of_users_of_company",
+    "SELECT user_id FROM earshot.users WHERE company_id = $1::bigint"
+    " AND user_id > $2::bigint ORDER BY user_id OFFSET $3::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveUsersOfCompany = {
     "remove_users_of_company",
-    "DELETE FROM earshot.users WHERE company_id = $1::bigint AND user_id IN"
-    " (SELECT user_id FROM earshot.users WHERE company_id = $1::bigint"
-    " AND user_id > $2::bigint ORDER BY user_id LIMIT $3::bigint)"
+    "DELETE FROM earshot.users WHERE company_id = $1::bigint"
+    " AND user_id > $2::bigint AND user_id <= $3::bigint"
     " RETURNING user_id"};
-// company, last id, most rows -> id
+// company, last profile, rows to pass over -> profile
+inline constexpr PgStatement kFindEndOfProfilesOfCompany = {
+    "find_end_of_profiles_of_company",
+    "SELECT profile_id FROM earshot.profiles WHERE company_id = $1::bigint"
+    " AND profile_id > $2::bigint ORDER BY profile_id OFFSET $3::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveProfilesOfCompany = {
     "remove_profiles_of_company",
-    "DELETE FROM earshot.profiles WHERE company_id = $1::bigint AND profile_id IN"
-    " (SELECT profile_id FROM earshot.profiles WHERE company_id = $1::bigint"
-    " AND profile_id > $2::bigint ORDER BY profile_id LIMIT $3::bigint)"
+    "DELETE FROM earshot.profiles WHERE company_id = $1::bigint"
+    " AND profile_id > $2::bigint AND profile_id <= $3::bigint"
     " RETURNING profile_id"};
-// company, last id, most rows -> id
+// company, last workspace, rows to pass over -> workspace
+inline constexpr PgStatement kFindEndOfWorkspacesOfCompany = {
+    "find_end_of_workspaces_of_company",
+    "SELECT workspace_id FROM earshot.workspaces WHERE company_id = $1::bigint"
+    " AND workspace_id > $2::bigint ORDER BY workspace_id OFFSET $3::bigint LIMIT 1"};
 inline constexpr PgStatement kRemoveWorkspacesOfCompany = {
     "remove_workspaces_of_company",
-    "DELETE FROM earshot.workspaces WHERE company_id = $1::bigint AND workspace_id IN"
-    " (SELECT workspace_id FROM earshot.workspaces WHERE company_id = $1::bigint"
-    " AND workspace_id > $2::bigint ORDER BY workspace_id LIMIT $3::bigint)"
+    "DELETE FROM earshot.workspaces WHERE company_id = $1::bigint"
+    " AND workspace_id > $2::bigint AND workspace_id <= $3::bigint"
     " RETURNING workspace_id"};
 // company -> access key. Of a table that is on every server.
 inline constexpr PgStatement kRemoveKeysOfCompany = {
@@ -380,6 +429,8 @@ inline constexpr std::array kCompanyStatements = {
     &kFindCalls,
     &kFindUsersThere,
     &kFindCallsThere,
+    &kFindShares,
+    &kFindGrants,
     &kPutWorkspaces,
     &kPutProfiles,
     &kPutUsers,
@@ -389,16 +440,27 @@ inline constexpr std::array kCompanyStatements = {
     &kRemoveProfiles,
     &kRemoveUsers,
     &kRemoveCalls,
-    &kRemoveShares,
+    &kRemoveSharesOfUsers,
+    &kRemoveGrantsOfUsers,
+    &kFindEndOfSharesOfUser,
     &kRemoveSharesOfUser,
+    &kFindEndOfGrantsOfUser,
     &kRemoveGrantsOfUser,
+    &kFindEndOfSharesOfCall,
     &kRemoveSharesOfCall,
+    &kFindEndOfGrantsOfCall,
     &kRemoveGrantsOfCall,
+    &kFindEndOfSharesOfCompany,
     &kRemoveSharesOfCompany,
+    &kFindEndOfGrantsOfCompany,
     &kRemoveGrantsOfCompany,
+    &kFindEndOfCallsOfCompany,
     &kRemoveCallsOfCompany,
+    &kFindEndOfUsersOfCompany,
     &kRemoveUsersOfCompany,
+    &kFindEndOfProfilesOfCompany,
     &kRemoveProfilesOfCompany,
+    &kFindEndOfWorkspacesOfCompany,
     &kRemoveWorkspacesOfCompany,
     &kFindCompany,
     &kPageWorkspaces,
