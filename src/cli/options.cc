@@ -30,10 +30,13 @@ constexpr std::string_view kOverview =
   earshot key create|list|revoke   the access keys of companies
   earshot backup DIR               copy the store, while it is served too
   earshot verify                   check that the store is sound
+  earshot migrate                  make or upgrade the tables of a PostgreSQL database
   earshot version                  print the version
   earshot help, earshot --help     print this; `earshot COMMAND --help` lists the options of one
 
-A command whose --store DIR a server has open is carried out by that server.
+A store is a directory (--store DIR) or a database (--store postgresql://USER@HOST/DATABASE, for any
+number of servers). A command whose directory a server has open is carried out by that server. A
+password belongs in a file: --config, or PostgreSQL's own ~/.pgpass.
 )";
 
 constexpr std::string_view kKeyOverview = R"(earshot key: the access keys of companies
@@ -135,6 +138,9 @@ class Parser {
         ->default_str(std::to_string(number));
   }
 
+  // Whether it was said by any means. REQUIRES: parse() was called, and the option is declared.
+  bool is_given(const std::string& name) const { return app_.get_option(name)->count() > 0; }
+
   // Nothing where all is well; Text where help was asked for.
   Result<std::optional<Text>> parse(std::span<const std::string> arguments,
                                     const Environment& environment) {
@@ -178,11 +184,42 @@ std::string absolute(const std::string& path) {
 }
 
 Status check_store_place(std::string_view store) {
-  if (store.starts_with("postgresql://") || store.starts_with("postgres://")) {
-    return invalid_argument(
-        "--store: PostgreSQL is not supported by this release; give a directory");
+  if (store.empty()) return invalid_argument("--store: give a directory or a postgresql:// URL");
+  // A directory of such a name is hardly meant.
+  if (store.find("://") != std::string_view::npos && !store::is_postgres_url(store)) {
+    return invalid_argument("--store: a URL must begin with postgresql:// or postgres://");
   }
-  if (store.empty()) return invalid_argument("--store: give a directory");
+  return {};
+}
+
+// Options that only one kind of store can honour.
+constexpr std::array kOfDirectories = {"--cache-bytes", "--block-cache-bytes",
+                                       "--load-memory-bytes", "--store-free-bytes-min"};
+constexpr std::array kOfDatabases = {"--store-connections",    "--store-write-connections",
+                                     "--store-statement-time", "--store-request-time",
+                                     "--primary-proof-ms",     "--store-replica"};
+
+Status check_kind_of_store(const Parser& parser, bool is_database) {
+  const auto refuse = [&](const auto& names, const char* kind) -> Status {
+    for (const char* const name : names) {
+      if (!parser.is_given(name)) continue;
+      return invalid_argument(std::string(name) + ": means something only for a store " + kind);
+    }
+    return {};
+  };
+  if (is_database) return refuse(kOfDirectories, "in a directory");
+  return refuse(kOfDatabases, "over PostgreSQL");
+}
+
+// A round trip that may take longer than the request that needs it would never be given up.
+Status check_store_times(const store::PostgresOptions& options) {
+  constexpr std::chrono::milliseconds least{10};
+  if (options.statement_time < least) {
+    return invalid_argument("--store-statement-time: give at least 10ms");
+  }
+  if (options.request_time < options.statement_time) {
+    return invalid_argument("--store-request-time: give at least --store-statement-time");
+  }
   return {};
 }
 
@@ -227,12 +264,36 @@ struct ServeTexts {
   bool expose_admin = false;
 };
 
+void declare_postgres(Parser& parser, store::PostgresOptions& options) {
+  parser.count("--store-connections", options.connections, 1, 64,
+               "over PostgreSQL: connections of each thread, for reads");
+  parser.count("--store-write-connections", options.write_connections, 1, 256,
+               "over PostgreSQL: connections of the server, for companies written at a time");
+  parser.duration("--store-statement-time", options.statement_time,
+                  "over PostgreSQL: of one round trip; then the next host is tried");
+  parser.duration("--store-request-time", options.request_time,
+                  "over PostgreSQL: of a request in the store; more is 503");
+  parser
+      .value(
+          "--primary-proof-ms",
+          "over PostgreSQL: reads are believed of a server that committed so short a time ago; 0: "
+          "of any primary",
+          "MS", [](const std::string& text) { return parse_count(text, 0, 3'600'000); },
+          [&options](std::uint64_t ms) { options.primary_proof = std::chrono::milliseconds(ms); })
+      ->default_str(std::to_string(options.primary_proof.count()));
+  parser.text("--store-replica", options.replica_url,
+              "over PostgreSQL: read replicas, for reads that say which revision they need", "URL");
+}
+
 void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
   parser
       .text("--listen", options.server.listen, "address to serve; port 0 picks a free one",
             "HOST:PORT")
       ->capture_default_str();
-  parser.text("--store", options.store.directory, "directory of the store, made if missing", "DIR")
+  parser
+      .text("--store", options.store.directory,
+            "directory of the store, made if missing; or a postgresql:// URL of a database",
+            "STORE")
       ->capture_default_str();
   parser.texts("--load", options.load, "apply the records of this file first; may come again",
                "FILE");
@@ -259,6 +320,7 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
   parser.bytes("--load-memory-bytes", options.store.load_memory_bytes, kLoadMemoryHelp);
   parser.bytes("--store-free-bytes-min", options.store.free_bytes_min,
                "below so much free space writes answer 503");
+  declare_postgres(parser, options.postgres);
   parser.value("--store-retention", "keep the record of changes so long; not given: for ever",
                "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
                  options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
@@ -302,6 +364,13 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
   if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
 
   TRY(check_store_place(options.store.directory));
+  const bool is_database = store::is_postgres_url(options.store.directory);
+  TRY(check_kind_of_store(parser, is_database));
+  if (is_database) {
+    options.postgres.url = std::exchange(options.store.directory, {});
+    options.postgres.retention = options.store.retention;
+    TRY(check_store_times(options.postgres));
+  }
   if (texts.tls_cert.empty() != texts.tls_key.empty()) {
     return invalid_argument("--tls-cert and --tls-key: give both or neither");
   }
@@ -390,7 +459,8 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   command.verb = verb;
   std::vector<std::string> files;
   Parser parser(std::string(name_of(verb)), description_of(verb));
-  parser.text("--store", task.store, "directory of the store", "DIR")->capture_default_str();
+  parser.text("--store", task.store, "directory of the store, or a postgresql:// URL", "STORE")
+      ->capture_default_str();
   switch (verb) {
     case Verb::load:
       parser.texts("FILE", files, "records", "FILE")->required();
@@ -417,6 +487,11 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   std::ranges::sort(command.scopes);
   command.scopes.erase(std::unique(command.scopes.begin(), command.scopes.end()),
                        command.scopes.end());
+  if (verb == Verb::backup && store::is_postgres_url(task.store)) {
+    return invalid_argument(
+        "backup: copies a directory; a database is backed up with PostgreSQL's own means "
+        "(pg_basebackup and an archive of its log), and earshot dump gives its records");
+  }
   // The server that may carry it out has another working directory.
   if (verb == Verb::backup) command.directory = absolute(command.directory);
   if (verb != Verb::load) task.commands.push_back(command);
@@ -438,6 +513,20 @@ Result<Task> parse_key(std::span<const std::string> arguments, const Environment
   return invalid_argument("key: say create, list or revoke; see earshot key --help");
 }
 
+Result<Task> parse_migrate(std::span<const std::string> arguments, const Environment& environment) {
+  Migrate task;
+  Parser parser("migrate",
+                "Makes the tables of a database, or brings them to this release's version. Servers "
+                "of the release before may go on.");
+  parser.text("--store", task.url, "postgresql:// URL of the database", "URL");
+  parser.flag("--citus", task.citus, "distribute the tables by company over a Citus cluster");
+  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+  if (!store::is_postgres_url(task.url)) {
+    return invalid_argument("migrate: give --store postgresql://…; a directory needs no migration");
+  }
+  return Task(std::move(task));
+}
+
 }  // namespace
 
 Result<Task> parse_command_line(std::span<const std::string> arguments,
@@ -451,9 +540,7 @@ Result<Task> parse_command_line(std::span<const std::string> arguments,
   }
   if (word == "serve") return parse_serve(rest, environment);
   if (word == "key") return parse_key(rest, environment);
-  if (word == "migrate") {
-    return invalid_argument("migrate: PostgreSQL is not supported by this release");
-  }
+  if (word == "migrate") return parse_migrate(rest, environment);
   for (const Verb verb : {Verb::load, Verb::dump, Verb::backup, Verb::verify}) {
     if (word == name_of(verb)) return parse_store_command(verb, rest, environment);
   }

@@ -16,12 +16,14 @@
 #include "cli/command.h"
 #include "http/server.h"
 #include "store/embedded.h"
+#include "store/postgres.h"
 
 namespace earshot::cli {
 
 struct ServeOptions {
   http::ServerOptions server;
-  store::EmbeddedOptions store;
+  store::EmbeddedOptions store;     // unless
+  store::PostgresOptions postgres;  // has a URL
   api::Options api;
   auth::RateLimits rates;
   std::vector<std::string> load;  // files of records, applied in this order before serving
@@ -32,9 +34,15 @@ struct ServeOptions {
 
 // Commands that work on a store, one after the other until one fails.
 struct StoreCommands {
-  std::string store;
+  std::string store;  // a directory or a URL
   std::uint64_t load_memory_bytes = store::EmbeddedOptions().load_memory_bytes;
   std::vector<Command> commands;
+};
+
+// Bringing the tables of a database to this release's version.
+struct Migrate {
+  std::string url;
+  bool citus = false;
 };
 
 // What only has to be printed: help, the version.
@@ -42,7 +50,7 @@ struct Text {
   std::string text;
 };
 
-using Task = std::variant<ServeOptions, StoreCommands, Text>;
+using Task = std::variant<ServeOptions, StoreCommands, Migrate, Text>;
 
 // The value of an environment variable.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;

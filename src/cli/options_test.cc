@@ -148,6 +148,29 @@ TEST(ServeOptions, KeepProbesAndFiguresFromAddressesThatOthersReach) {
   EXPECT_FALSE(serve("--admin-listen 127.0.0.1:81").api.admin_on_main);
 }
 
+TEST(ServeOptions, TakeADatabaseInPlaceOfADirectory) {
+  const ServeOptions options = serve(
+      "--store postgresql://db/x --store-connections 3 --store-statement-time 1s "
+      "--store-request-time 4s --primary-proof-ms 0 --store-replica postgres://r/x "
+      "--store-retention 1d");
+  EXPECT_EQ(options.postgres.url, "postgresql://db/x");
+  EXPECT_EQ(options.store.directory, "");
+  EXPECT_EQ(options.postgres.connections, 3U);
+  EXPECT_EQ(options.postgres.statement_time, milliseconds(1000));
+  EXPECT_EQ(options.postgres.request_time, milliseconds(4000));
+  EXPECT_EQ(options.postgres.primary_proof, milliseconds(0));
+  EXPECT_EQ(options.postgres.replica_url, "postgres://r/x");
+  EXPECT_EQ(options.postgres.retention, std::chrono::hours(24));
+  EXPECT_EQ(serve("").postgres.url, "");
+}
+
+TEST(Migrate, NeedsADatabase) {
+  const auto task = parse("migrate --store postgres://db/x --citus");
+  ASSERT_TRUE(task);
+  EXPECT_EQ(std::get<Migrate>(*task).url, "postgres://db/x");
+  EXPECT_TRUE(std::get<Migrate>(*task).citus);
+}
+
 TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
   const struct {
     std::string line;
@@ -162,8 +185,13 @@ TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
       {"--admin-listen x", "--admin-listen"},
       {"--tls-cert c", "--tls-key"},
       {"--tls-key k", "--tls-cert"},
-      {"--store postgresql://db/x", "not supported by this release"},
-      {"--store postgres://db/x", "not supported by this release"},
+      {"--store mysql://db/x", "postgresql://"},
+      {"--store postgresql://db/x --cache-bytes 1MiB", "--cache-bytes"},
+      {"--store postgres://db/x --store-free-bytes-min 0", "--store-free-bytes-min"},
+      {"--primary-proof-ms 0", "--primary-proof-ms"},
+      {"--store-replica postgresql://db/x", "--store-replica"},
+      {"--store postgresql://db/x --store-statement-time 1ms", "--store-statement-time"},
+      {"--store postgresql://db/x --store-request-time 1s", "--store-request-time"},
       {"--store=", "--store"},
       {"--rate-per-second many", "--rate-per-second"},
       {"--rate-per-second -1", "--rate-per-second"},
@@ -275,8 +303,10 @@ TEST(StoreCommands, AreRefusedWithOneLine) {
       {"load", "FILE"},
       {"dump extra", "extra"},
       {"dump --json", "--json"},
-      {"dump --store postgresql://x", "not supported by this release"},
-      {"migrate --store postgresql://x", "not supported by this release"},
+      {"dump --store mysql://x", "postgresql://"},
+      {"backup b --store postgresql://x", "pg_basebackup"},
+      {"migrate", "postgresql://"},
+      {"migrate --store ./data", "postgresql://"},
       {"key create --scope a:b", "--company"},
       {"key create --company 1", "--scope"},
       {"key create --company x --scope a:b", "--company"},

@@ -21,6 +21,7 @@
 #include "cli/serve.h"
 #include "service/records.h"
 #include "store/embedded.h"
+#include "store/postgres.h"
 
 namespace earshot::cli {
 namespace {
@@ -122,8 +123,44 @@ class CommandRunner {
   std::unique_ptr<store::Store> store_;
 };
 
+// A database is open to all at once: nobody else has to carry commands out.
+Result<int> run_on_database(store::Store& store, const Command& command) {
+  Input input = TRY(open_input(command));
+  Output out(STDOUT_FILENO), err(STDERR_FILENO);
+  CommandIo io{input.get(), &out, &err, [] { return false; }};
+  return run_command(store, command, io);
+}
+
+int run_database_commands(const StoreCommands& task) {
+  store::PostgresOptions options;
+  options.url = task.store;
+  options.connections = options.write_connections = 1;
+  const auto store = store::open_postgres(std::move(options));
+  if (!store) return refuse(store.error());
+  for (const auto& command : task.commands) {
+    const auto code = run_on_database(**store, command);
+    if (!code) return refuse(code.error());
+    if (*code != 0) return *code;
+  }
+  return 0;
+}
+
+int run_migrate(const Migrate& task) {
+  const auto report = store::migrate_postgres(task.url, task.citus);
+  if (!report) return refuse(report.error());
+  const std::string distributed = report->is_distributed ? ", distributed by company" : "";
+  if (report->from == report->to) {
+    std::printf("the tables are of version %d already%s\n", report->to, distributed.c_str());
+  } else {
+    std::printf("the tables were of version %d and are of version %d now%s\n", report->from,
+                report->to, distributed.c_str());
+  }
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
 int run_store_commands(const StoreCommands& task) {
   std::signal(SIGPIPE, SIG_IGN);  // an output that has gone is an error of the command
+  if (store::is_postgres_url(task.store)) return run_database_commands(task);
   CommandRunner runner(task.store, task.load_memory_bytes);
   for (const auto& command : task.commands) {
     const auto code = runner.run(command);
@@ -150,6 +187,7 @@ int run_task(const Task& task) {
   }
   if (const auto* commands = std::get_if<StoreCommands>(&task))
     return run_store_commands(*commands);
+  if (const auto* migrate = std::get_if<Migrate>(&task)) return run_migrate(*migrate);
   block_signals();
   return serve(std::get<ServeOptions>(task));
 }

@@ -16,6 +16,7 @@
 #include "cli/load.h"
 #include "cli/run_command.h"
 #include "cli/values.h"
+#include "store/pg_url.h"
 
 namespace earshot::cli {
 namespace {
@@ -70,7 +71,8 @@ class Service {
   // Everything but serving. Whatever cannot be honoured shows here, and before any record is
   // applied.
   Status open() {
-    store_ = TRY(store::open_embedded(options_.store));
+    store_ = TRY(is_over_database() ? store::open_postgres(options_.postgres)
+                                    : store::open_embedded(options_.store));
     TRY(limiter_.load(*store_, wall_now()));
     application_ = std::make_unique<api::Application>(*store_, limiter_, options_.api);
     server_ = TRY(http::Server::open(options_.server, *application_));
@@ -78,6 +80,8 @@ class Service {
         [server = server_.get()] { return server->connection_count(); });
     if (options_.demo) TRY(load_demo(*store_));
     for (const auto& file : options_.load) TRY(load(file));
+    // Whoever has a command for a database carries it out there.
+    if (is_over_database()) return {};
     control_ = TRY(ControlServer::open(options_.store.directory,
                                        [this](const Command& command, CommandIo& io) {
                                          return run_command(*store_, command, io);
@@ -98,7 +102,8 @@ class Service {
         {{"version", EARSHOT_VERSION},
          {"address", server_->address()},
          {"admin_address", server_->admin_address().value_or("")},
-         {"store", options_.store.directory}});
+         {"store", is_over_database() ? store::describe_postgres_url(options_.postgres.url)
+                                      : options_.store.directory}});
     if (options_.demo) warn_of_demo();
   }
 
@@ -121,7 +126,7 @@ class Service {
       if (is_end(wait_signal(delay_ends - now))) break;
     }
     stop_server();
-    if (!control_->stop(kCommandsGrace)) {
+    if (control_ && !control_->stop(kCommandsGrace)) {
       // A command cannot be torn out of the store; what it does is whole or not there at the next
       // start.
       log(Level::warn, "command_abandoned");
@@ -131,6 +136,8 @@ class Service {
   }
 
  private:
+  bool is_over_database() const { return !options_.postgres.url.empty(); }
+
   Status load(const std::string& file) {
     const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return invalid_argument("cannot open " + file + ": " + std::strerror(errno));

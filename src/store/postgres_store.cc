@@ -15,6 +15,7 @@
 #include "store/pg_retention.h"
 #include "store/pg_schema.h"
 #include "store/pg_usage.h"
+#include "store/pg_verify.h"
 
 namespace earshot::store {
 namespace {
@@ -204,9 +205,7 @@ Status PostgresStore::dump(const std::function<Status(const core::Record&)>& tak
   return dump_over_postgres(*TRY(open_session()), take);
 }
 
-Result<VerifyReport> PostgresStore::verify() {
-  return invalid_argument("verify does not work over PostgreSQL yet");
-}
+Result<VerifyReport> PostgresStore::verify() { return verify_over_postgres(*TRY(open_session())); }
 
 Status PostgresStore::backup(const std::string&) {
   return invalid_argument(
