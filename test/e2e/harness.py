@@ -102,6 +102,12 @@ class Environment:
             self.at_end.callback(self.databases.drop, self.stores[name])
         return self.stores[name]
 
+    def empty_database(self, options=""):
+        """The URL of a database that nobody has migrated; options are those of CREATE DATABASE."""
+        url = self.databases.make_empty(options)
+        self.at_end.callback(self.databases.drop, url)
+        return url
+
     def settle(self, store):
         """After a process that used the store was killed: until nothing that it had sent can take
         effect any more."""

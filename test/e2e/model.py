@@ -333,7 +333,7 @@ def distinct(values):
 
 def records_of(text):
     """The records of NDJSON text."""
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def ndjson(records):

@@ -1,12 +1,16 @@
 """Promises of the suites' own tools: the model says what the rules say, and the checker of
 histories rejects histories that must be rejected. Needs no program."""
 
+import copy
+import json
 from datetime import timedelta
 
-from harness import check, check_equal, suite
-from http11 import build
+from harness import Failure, check, check_equal, suite
+from http11 import Answer, build
 from linearizability import Operation, check_histories, first_contradiction
 from model import BadRecord, Model, facts_of_dump, ndjson, records_of, utc_now
+from suites.outages import follow, grants_of
+from world import CALLS, apply_request, initial_records, new_model, random_request
 
 tests, test = suite()
 
@@ -258,6 +262,64 @@ def model_operations(_env):
         pass
     else:
         check(False, "a share of an unknown user was accepted")
+
+
+def answers_to(company, batch):
+    """What a right server answers to the batch."""
+    answers = []
+    for method, named in batch:
+        status, expected = apply_request(company, method, named)
+        entries = expected.items() if method == "POST" and status == 200 else ()
+        listed = [
+            {"callId": str(call), "users": [{"userId": str(user)} for user in users]}
+            for call, users in entries
+        ]
+        body = json.dumps({"callAccessList": listed}).encode()
+        answers.append(Answer("", status, "", [], body))
+    return answers
+
+
+@test("what was answered 503 is taken as done or not done, as the reads after it say")
+def explains_refusals(env):
+    rng = env.random
+    model = new_model(initial_records(rng))
+    refusal = Answer("", 503, "", [], b"")
+    for _ in range(200):
+        batch = [random_request(rng, CALLS) for _ in range(rng.choice([1, 2, 4]))]
+        truth = copy.deepcopy(model.companies[1])
+        answers = []
+        for one in batch:
+            fate = rng.choice(["answered", "answered", "done", "not done"])
+            answer = refusal if fate == "not done" else answers_to(truth, [one])[0]
+            answers.append(answer if fate == "answered" else refusal)
+        batch.append(("POST", CALLS))
+        answers += answers_to(truth, batch[-1:])
+        company = model.companies[1]
+        possible = follow(company, CALLS, [grants_of(company, CALLS)], batch, answers)
+        check(grants_of(truth, CALLS) in possible, "what happened is not possible:", batch)
+        company.grants.update(grants_of(truth, CALLS))
+
+
+@test("an acknowledged request that a read does not show is noticed")
+def notices_losses(env):
+    rng = env.random
+    model = new_model(initial_records(rng))
+    noticed = 0
+    for _ in range(200):
+        company = copy.deepcopy(model.companies[1])
+        before = answers_to(company, [("POST", CALLS)])
+        batch = [random_request(rng, CALLS), random_request(rng, CALLS), ("POST", CALLS)]
+        answers = answers_to(company, batch)
+        if answers[-1].body == before[0].body or answers[0].status == answers[1].status == 400:
+            continue
+        try:
+            company = copy.deepcopy(model.companies[1])
+            follow(company, CALLS, [grants_of(company, CALLS)], batch, [*answers[:2], *before])
+        except Failure:
+            noticed += 1
+        else:
+            check(False, "not noticed:", batch)
+    check(noticed > 50, "hardly a case:", noticed)
 
 
 @test("facts tell two dumps apart in every member")

@@ -79,21 +79,20 @@ def check_against_model(company, method, named, answer):
 class History:
     """A store, what it must hold, and the servers that one after the other have it."""
 
-    def __init__(self, env):
+    def __init__(self, env, *options):
         self.env = env
+        self.options = options
         self.random = env.random
         records = initial_records(self.random)
         self.model = new_model(records)
         self.start_seconds = []
         self.loads = 0
         self.server = None
-        env.command(
-            "load", env.write("initial.ndjson", ndjson(records)), "--store", env.store()
-        )
+        env.command("load", env.write("initial.ndjson", ndjson(records)), "--store", env.store())
         self.start()
 
     def start(self):
-        self.server = Server(self.env, "--drain-delay", "0")
+        self.server = Server(self.env, "--drain-delay", "0", *self.options)
         self.start_seconds.append(self.server.start_seconds)
 
     def workers(self, count):
@@ -162,23 +161,22 @@ class History:
             worker.unanswered,
             "leads there",
         )
-        company.grants.update(possible[0])
-        if len(possible) > 1:
-            # They read the same; notes and expiries tell them apart.
-            dump = facts_of_dump(self.env.command("dump", "--store", self.env.store()))
-            for grants in possible:
-                company.grants.update(copy.deepcopy(grants))
-                if {fact for fact in dump if is_grant_of(fact, company, calls)} == {
-                    fact for fact in self.model.facts() if is_grant_of(fact, company, calls)
-                }:
-                    return
-            check(
-                False,
-                "the dump has none of the possible states of company",
-                worker.company_id,
-                "calls",
-                calls,
-            )
+        self.adopt(company, calls, possible)
+
+    def adopt(self, company, calls, possible):
+        """Gives the model those grants of the calls that the store has. They all read the same, but
+        notes and expiries may tell them apart."""
+        company.grants.update(copy.deepcopy(possible[0]))
+        if len(possible) == 1:
+            return
+        dump = facts_of_dump(self.env.command("dump", "--store", self.env.store()))
+        for grants in possible:
+            company.grants.update(copy.deepcopy(grants))
+            if {fact for fact in dump if is_grant_of(fact, company, calls)} == {
+                fact for fact in self.model.facts() if is_grant_of(fact, company, calls)
+            }:
+                return
+        check(False, "the dump has no possible state of company", company.id, "calls", calls)
 
 
 def is_grant_of(fact, company, calls):
