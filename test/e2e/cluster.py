@@ -280,6 +280,15 @@ class Cluster:
         check(done.returncode == 0, "psql:", done.stderr[-2000:])
         return done.stdout
 
+    def wait_replayed(self):
+        """Until the standbys show what the primary has. A client that comes to one first must find its
+        role and database there: libpq tries no other node after a refusal."""
+        query = (
+            "SELECT count(*) FROM pg_stat_replication"
+            " WHERE replay_lsn >= (SELECT pg_current_wal_lsn())"
+        )
+        wait_until(lambda: int(self.sql(query)) == NODES - 1, 20, "the standbys to follow")
+
     def ends_of_logs(self):
         return "\n".join(
             f"--- the end of {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])

@@ -7,6 +7,8 @@ from cluster import TTL_SECONDS
 from harness import check, wait_until
 
 TAKEOVER_SECONDS = TTL_SECONDS + 20
+# How long there are two that take themselves for the primary: clients come to both.
+LEFT_ALONE_SECONDS = 6
 
 
 def other_leader(cluster, than):
@@ -40,7 +42,7 @@ def freeze_agent(cluster):
     leader = present(cluster.leader(), "leader")
     leader.freeze_agent()
     other_leader(cluster, leader)
-    time.sleep(4)
+    time.sleep(LEFT_ALONE_SECONDS)
     leader.thaw()
 
 
@@ -57,7 +59,7 @@ def freeze_primary(cluster):
     leader = present(cluster.leader(), "leader")
     leader.freeze()
     other_leader(cluster, leader)
-    time.sleep(4)
+    time.sleep(LEFT_ALONE_SECONDS)
     leader.thaw()
 
 

@@ -3,7 +3,7 @@ set, cleared and read one operation at a time, each taking effect between its st
 (Herlihy and Wing). Pairs are judged one by one, which is enough: a history is linearizable if that
 of every object is. Knows nothing of servers.
 
-The method sweeps the history's starts and ends in order and keeps every state that is still
+The method sweeps the history's starts and ends in order and keeps the states that are still
 possible: the value, and which of the operations under way have taken effect already. An operation
 must have taken effect by its end. An operation that was never answered may have or not; its end is
 the moment when it could take effect no more. Of unanswered ones that do the same only the one that
@@ -31,30 +31,44 @@ def timeline(operations):
 
 
 def close_over(states, under_way, operations):
-    """All states that can be reached by letting operations under way take effect, in any order."""
-    answered = [index for index in under_way if not operations[index].unanswered]
-    unanswered = sorted(set(under_way) - set(answered), key=lambda index: operations[index].end)
-    waiting = list(states)
-    reached = set(states)
+    """All states that can be reached by letting operations under way take effect, in any order; but
+    none that another is at least as good as. Reads of the value that is there take effect at once:
+    that leaves everything else possible."""
+    writes = [index for index in under_way if operations[index].kind != "read"]
+    answered = [index for index in writes if not operations[index].unanswered]
+    unanswered = sorted(set(writes) - set(answered), key=lambda index: operations[index].end)
+    reads = {True: 0, False: 0}  # value -> bits
+    for index in under_way.keys() - writes:
+        reads[operations[index].value] |= under_way[index]
+    reached = {(value, done | reads[value]) for value, done in states}
+    waiting = list(reached)
     while waiting:
-        value, done = waiting.pop()
+        _, done = waiting.pop()
         left = [index for index in unanswered if not done & under_way[index]]
         first = {operations[index].kind: index for index in reversed(left)}
         for index in [*answered, *first.values()]:
             bit = under_way[index]
             if done & bit:
                 continue
-            operation = operations[index]
-            if operation.kind == "read":
-                if operation.value != value:
-                    continue
-                state = (value, done | bit)
-            else:
-                state = (operation.kind == "set", done | bit)
+            value = operations[index].kind == "set"
+            state = (value, done | bit | reads[value])
             if state not in reached:
                 reached.add(state)
                 waiting.append(state)
-    return reached
+    return without_lesser(reached, reads[True] | reads[False])
+
+
+def without_lesser(states, reads):
+    """Of states that differ in reads alone those to which no other is superior."""
+    groups = {}
+    for value, done in states:
+        groups.setdefault((value, done & ~reads), []).append(done)
+    return {
+        (value, done)
+        for (value, _), group in groups.items()
+        for done in group
+        if not any(done != other and done & other == done for other in group)
+    }
 
 
 def first_contradiction(operations, initial=False):

@@ -19,6 +19,7 @@ OWN_CALLS_EACH = 3
 WRITERS = 4
 # So many different requests of a writer may be in doubt at once; then it repeats one of them.
 IN_DOUBT_MAX = 3
+READER_PAUSE_SECONDS = 0.02
 PAUSE_SECONDS = 0.004  # between requests: the machine is shared with three databases
 
 # What was asked and what came: start and end in ns, the answer's status, its revision and the id of
@@ -30,13 +31,28 @@ def own_calls(number):
     return [100 * (number + 1) + offset for offset in range(OWN_CALLS_EACH)]
 
 
+CALLS = [*SHARED_CALLS, *(call for number in range(WRITERS) for call in own_calls(number))]
+
+
 def records():
     yield {"kind": "company", "companyId": "1"}
     yield {"kind": "key", "accessKey": ACCESS_KEY, "secret": SECRET, "scopes": SCOPES}
     for user in USERS:
         yield {"kind": "user", "userId": str(user)}
-    for call in [*SHARED_CALLS, *(call for number in range(WRITERS) for call in own_calls(number))]:
+    for call in CALLS:
         yield {"kind": "call", "callId": str(call)}
+
+
+def read_all(addresses, calls):
+    """{(call, user)} as every server shows it."""
+    seen = []
+    for address in addresses:
+        client = Client(address, basic(ACCESS_KEY, SECRET))
+        found = client.read(calls)
+        client.close()
+        seen.append({(call, user) for call, users in found.items() for user in users})
+    check(all(held == seen[0] for held in seen), "servers differ:", seen)
+    return seen[0]
 
 
 def applied(held, change):
@@ -69,28 +85,31 @@ class OwnCalls:
         self.before = []  # (until when, states), of those that have passed
         self.settled = 0  # changes in doubt that turned out to be there
 
-    def acknowledge(self, change, start):
-        self._pass_on(start)
+    def acknowledge(self, change):
+        """Whether it certainly changed something."""
+        self._pass_on()
+        is_certain = not self.in_doubt and all(applied(h, change) != h for h in self.states)
         self.states = {
             applied(held, change) for held in closed_over(self.states, self.in_doubt)
         }
         self.in_doubt = []
+        return is_certain
 
     def doubt(self, change):
         if change not in self.in_doubt:
             self.in_doubt.append(change)
 
-    def saw(self, held, start):
-        """A read that began at start."""
+    def saw(self, held, start, is_newest):
+        """A read that began at start; is_newest: it named the revision of the last change."""
         possible = closed_over(self.states, self.in_doubt)
         if held in possible:
             self.settled += held not in self.states
-            self._pass_on(start)
+            self._pass_on()
             self.states = {held}
             return
         old = [state for until, state in self.before if until >= start - self.stale_ns]
         check(
-            any(held in states for states in old),
+            not is_newest and any(held in states for states in old),
             "own calls hold",
             sorted(held),
             "but of",
@@ -98,7 +117,7 @@ class OwnCalls:
             "one was due",
         )
 
-    def _pass_on(self, start):
+    def _pass_on(self):
         if self.stale_ns:
             now = time.monotonic_ns()
             self.before = [one for one in self.before if one[0] >= now - 4 * self.stale_ns]
@@ -107,16 +126,20 @@ class OwnCalls:
 
 
 class Writer:
-    """One client with one connection at a time. `stale_ns`: how much older than its start a read may
-    be. `answer_seconds`: within which every request has to be answered, also by 503."""
+    """One client with one connection at a time. `answer_seconds`: within which every request has to be
+    answered, also by 503. `stale_ns`: how much older than its start a read may be. `new_share`: how
+    often a request gets a connection of its own."""
 
-    def __init__(self, number, address, seed, answer_seconds, stale_ns=0):
+    def __init__(self, number, address, seed, answer_seconds, stale_ns=0, new_share=0.0):
         self.address = address
+        self.new_share = new_share
         self.random = random.Random(seed)
         self.answer_seconds = answer_seconds
         self.calls = own_calls(number)
         self.own = OwnCalls(stale_ns)
         self.log = []  # of Asked, in order
+        self.certain = []  # of those that surely changed something
+        self.revision = None  # of the last change that was acknowledged
         self.slowest_seconds = 0
         self.client = None
 
@@ -131,15 +154,18 @@ class Writer:
     def step(self, stop):
         calls, own = (self.calls, self.own) if self.random.random() < 0.5 else (SHARED_CALLS, None)
         if self.random.random() < 0.3:
-            asked = self.read(calls)
+            at_least = self.revision if self.random.random() < 0.5 else None
+            asked = self.read(calls, at_least)
             if own and asked.status == 200:
-                own.saw(frozenset(pair for pair, held in asked.pairs.items() if held), asked.start)
+                held = frozenset(pair for pair, is_held in asked.pairs.items() if is_held)
+                own.saw(held, asked.start, at_least is not None)
         else:
             asked = self.change(*self.choose(calls, own))
             if own:
                 change = (asked.kind, frozenset(asked.pairs))
                 if asked.status == 200:
-                    own.acknowledge(change, asked.start)
+                    if own.acknowledge(change):
+                        self.certain.append(asked)
                 else:
                     own.doubt(change)
         stop.wait(1.0 if asked.status == 503 else PAUSE_SECONDS)
@@ -164,23 +190,31 @@ class Writer:
         start, end, answer = self.ask(method, access_list(named))
         return self.note(start, end, answer, kind, dict.fromkeys(pairs))
 
-    def read(self, calls):
-        start, end, answer = self.ask("POST", {"filter": {"callIds": [str(one) for one in calls]}})
+    def read(self, calls, at_least=None):
+        """at_least: the revision that the answer must have."""
+        body = {"filter": {"callIds": [str(one) for one in calls]}}
+        fields = [] if at_least is None else [f"x-earshot-revision: {at_least}"]
+        start, end, answer = self.ask("POST", body, fields)
         found = decode_access_list(answer) if answer.status == 200 else {}
         pairs = {(call, user): user in found.get(call, ()) for call in calls for user in USERS}
         strangers = {user for users in found.values() for user in users} - set(USERS)
         check(not strangers and set(found) <= set(calls), "a read shows what was not asked", found)
         return self.note(start, end, answer, "read", pairs)
 
-    def ask(self, method, body):
+    def ask(self, method, body, fields=()):
         """The server is there all the time: a request without an answer is an error."""
+        if self.client and self.random.random() < self.new_share:
+            self.client.close()
+            self.client = None
         if not self.client:
             self.client = Client(
                 self.address, basic(ACCESS_KEY, SECRET), timeout=self.answer_seconds
             )
         start = time.monotonic_ns()
         try:
-            answer = self.client.ask(method, body)
+            answer = self.client.connection.request(
+                method, PATH, body, self.client.authorization, fields
+            )
         except TimeoutError:
             raise Failure(f"{method} is not answered within {self.answer_seconds} s") from None
         end = time.monotonic_ns()
@@ -197,6 +231,7 @@ class Writer:
         revision = answer.field("x-earshot-revision")
         if kind != "read" and answer.status == 200:
             check(revision and revision.isdigit(), "an acknowledged change has no revision", answer)
+            self.revision = int(revision)
         asked = Asked(
             *(start, end, answer.status, kind, pairs),
             int(revision) if revision and revision.isdigit() else None,
@@ -206,10 +241,18 @@ class Writer:
         return asked
 
 
-class Load:
-    """Writers in threads of their own, from start() to stop()."""
+class Reader(Writer):
+    """Only reads, so that it has no reason to leave a database that still answers reads."""
 
-    def __init__(self, addresses, rng, answer_seconds, stale_ms=0):
+    def step(self, stop):
+        asked = self.read(SHARED_CALLS)
+        stop.wait(1.0 if asked.status == 503 else READER_PAUSE_SECONDS)
+
+
+class Load:
+    """Writers, and a reader for each server, in threads of their own, from start() to stop()."""
+
+    def __init__(self, addresses, rng, answer_seconds, stale_ms=0, new_share=0.0):
         self.stale_ns = stale_ms * 1_000_000
         self.writers = [
             Writer(
@@ -218,20 +261,26 @@ class Load:
                 rng.getrandbits(32),
                 answer_seconds,
                 self.stale_ns,
+                new_share,
             )
             for number in range(WRITERS)
         ]
+        self.readers = [
+            Reader(number, address, rng.getrandbits(32), answer_seconds, 0, new_share)
+            for number, address in enumerate(addresses)
+        ]
+        self.clients = [*self.writers, *self.readers]
         self.stop_seconds = answer_seconds + 5
         self.over = threading.Event()
         self.errors = []
         self.threads = [
-            threading.Thread(target=self._run, args=(writer,), daemon=True)
-            for writer in self.writers
+            threading.Thread(target=self._run, args=(client,), daemon=True)
+            for client in self.clients
         ]
 
-    def _run(self, writer):
+    def _run(self, client):
         try:
-            writer.run(self.over)
+            client.run(self.over)
         except Exception as error:
             self.errors.append(error)
             self.over.set()
@@ -240,16 +289,19 @@ class Load:
         for thread in self.threads:
             thread.start()
 
+    def check_running(self):
+        if self.errors:
+            raise self.errors[0]
+
     def stop(self):
         self.over.set()
         for thread in self.threads:
             thread.join(self.stop_seconds)
-        if self.errors:
-            raise self.errors[0]
-        check(not any(thread.is_alive() for thread in self.threads), "a writer does not end")
+        self.check_running()
+        check(not any(thread.is_alive() for thread in self.threads), "a client does not end")
 
     def asked(self):
-        return [asked for writer in self.writers for asked in writer.log]
+        return [asked for client in self.clients for asked in client.log]
 
     def longest_outage(self, since, until):
         """The longest time without an acknowledged write, in seconds; the bounds in ns."""

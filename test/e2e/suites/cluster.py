@@ -11,6 +11,8 @@ from libpq import NotDone, Session, Unknown
 
 tests, test = suite()
 
+STORES = ("postgres",)
+
 WRITERS = 3
 STATEMENT_SECONDS = 2
 OUTAGE_SECONDS = TTL_SECONDS + 10
@@ -102,7 +104,7 @@ def suffer(env, cluster, fault, through_haproxy=False):
     )
 
 
-@test("a cluster of three keeps what it acknowledged, whatever happens to it", seconds=7200)
+@test("a cluster of three keeps what it acknowledged, whatever happens to it", seconds=7200, stores=STORES)
 def keeps_what_it_acknowledged(env):
     cluster = Cluster(with_haproxy=True)
     try:
@@ -115,7 +117,7 @@ def keeps_what_it_acknowledged(env):
         cluster.close()
 
 
-@test("a lost write and one that was never asked for are noticed", seconds=120)
+@test("a lost write and one that was never asked for are noticed", seconds=120, stores=STORES)
 def notices_lies(env):
     cluster = Cluster()
     try:

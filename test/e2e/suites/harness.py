@@ -42,6 +42,9 @@ ACCEPTED = {
         Operation(0, 10, "set", None, True),
         *operations((1, 2, "read", True), (3, 4, "clear", None), (20, 21, "read", True)),
     ],
+    "forty reads at once, on both sides of a set": operations(
+        *[(0, 100 + n, "read", n % 2 == 0) for n in range(40)], (50, 60, "set", None)
+    ),
     "forty unanswered ones at once": [
         *[Operation(n, 500, ("set", "clear")[n % 2], None, True) for n in range(40)],
         *operations(*[(200 + n, 201 + n, "read", n % 4 < 2) for n in range(0, 40, 2)]),
