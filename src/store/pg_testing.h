@@ -1,5 +1,6 @@
 // Databases for tests, on the server that EARSHOT_TEST_POSTGRES names: a URL whose user may create
-// databases. tools/with_postgres.py starts one.
+// databases. tools/with_postgres.py starts one. Where a migrated database cannot be copied, as over
+// Citus, EARSHOT_TEST_DATABASE names one that all tests of a store use in turn, emptied by each.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -72,22 +73,35 @@ class PgTemplate {
   const std::string name_ = "earshot_test_" + std::to_string(::getpid());
 };
 
+inline const char* test_database_url() { return std::getenv("EARSHOT_TEST_DATABASE"); }
+
 // A database of a test's own, with migrated tables. Dropped at its end, with whoever is connected.
 class PgTestDatabase {
  public:
   enum class Tables { migrated, none };
   explicit PgTestDatabase(Tables tables = Tables::migrated) {
+    if (test_database_url()) {
+      if (tables == Tables::none) throw std::runtime_error("EARSHOT_TEST_DATABASE is migrated");
+      ask("TRUNCATE earshot.companies, earshot.workspaces, earshot.profiles, earshot.users,"
+          " earshot.calls, earshot.shares, earshot.grants, earshot.changes, earshot.usage,"
+          " earshot.proofs, earshot.keys");
+      return;
+    }
     static std::atomic<int> count{0};
     name_ = "earshot_test_" + std::to_string(::getpid()) + "_" + std::to_string(++count);
     run_on_test_server(
         "CREATE DATABASE " + name_ + " TEMPLATE " +
         (tables == Tables::migrated ? PgTemplate::name() : "template0 ENCODING 'UTF8'"));
   }
-  ~PgTestDatabase() { run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)"); }
+  ~PgTestDatabase() {
+    if (!name_.empty()) run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)");
+  }
   PgTestDatabase(const PgTestDatabase&) = delete;
   PgTestDatabase& operator=(const PgTestDatabase&) = delete;
 
-  std::string url() const { return with_database(test_server_url(), name_); }
+  std::string url() const {
+    return name_.empty() ? test_database_url() : with_database(test_server_url(), name_);
+  }
   std::unique_ptr<PgSession> connect(PgSessionOptions options = {}) const {
     return must(PgSession::open(url(), std::move(options)));
   }
@@ -98,7 +112,7 @@ class PgTestDatabase {
   }
 
  private:
-  std::string name_;
+  std::string name_;  // empty: the one that is used in turn
 };
 
 // Records out of a list, that may end with an error.

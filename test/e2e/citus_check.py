@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the suites about what is stored against a Citus cluster that the operator names:
+"""Runs what every store must pass, and the suites about what is stored, against a Citus cluster that
+the operator names:
 
     ./dev citus-check URL [--plain] [--only TEXT] [--seed N]
 
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -24,6 +26,8 @@ from harness import ROOT, Failure, check, clean_environment, wait_until
 from run import run_suite
 
 SUITES = ["records", "histories", "linear"]
+CONFORMANCE = "Postgres/StoreSuite.*"
+CONFORMANCE_SECONDS = 1800
 NAME = "earshot_check"
 
 
@@ -163,6 +167,29 @@ class NamedDatabases(Databases):
                 self._drop(database)
 
 
+def run_conformance(program, databases):
+    """Runs the tests that every store must pass, in one database; (passed, failed)."""
+    url = databases.make()
+    done = subprocess.run(
+        [program, f"--gtest_filter={CONFORMANCE}", "--gtest_brief=1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "EARSHOT_TEST_DATABASE": url},
+        timeout=CONFORMANCE_SECONDS,
+        check=False,
+    )
+    databases.drop(url)
+    held = re.search(r"^\[  PASSED  \] (\d+) test", done.stdout, re.M)
+    broken = re.search(r"^\[  FAILED  \] (\d+) tests?, listed below", done.stdout, re.M)
+    held, broken = (int(found[1]) if found else 0 for found in (held, broken))
+    # One that ends badly without a word has failed too.
+    broken = broken or int(done.returncode != 0 or held == 0)
+    if broken:
+        print(done.stdout[-8000:])
+    return held, broken
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="./dev citus-check",
@@ -172,8 +199,9 @@ def parse_arguments():
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--plain", action="store_true", help="a server without Citus is meant")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/earshot"))
+    parser.add_argument("--store-test", default=os.path.join(ROOT, "build/dev/store_test"))
     parser.add_argument("--seed", type=int, default=random.getrandbits(32))
-    parser.add_argument("--only", default="", help="only tests whose promise contains this text")
+    parser.add_argument("--only", default="", help="only tests of the suites that say this")
     arguments = parser.parse_args()
     arguments.binary = os.path.abspath(arguments.binary)
     # What the suites take from run.py.
@@ -195,9 +223,11 @@ def main():
     else:
         print(f"Citus with {len(workers)} workers: {', '.join(map(':'.join, workers))}")
     passed = failed = 0
+    runs = [("conformance", lambda: run_conformance(arguments.store_test, databases))]
+    runs += [(name, lambda name=name: run_suite(name, arguments, databases)) for name in SUITES]
     try:
-        for name in SUITES:
-            held, broken = run_suite(name, arguments, databases)
+        for name, run in runs if not arguments.only else runs[1:]:
+            held, broken = run()
             print(f"suite {name}: {held} passed, {broken} failed", flush=True)
             passed, failed = passed + held, failed + broken
     finally:
