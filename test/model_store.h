@@ -22,7 +22,7 @@
 
 namespace earshot::test {
 
-class ModelStore final : public store::Store {
+class ModelStore : public store::Store {
  public:
   Time now{1'780'000'000'000'000};  // of decisions
   std::optional<Error> failure;     // what read and write come to instead

@@ -2,11 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "model_store.h"
+#include "random_records.h"
 
 namespace earshot::auth {
 namespace {
@@ -72,32 +79,185 @@ TEST(RateLimiter, KeepsTheSecondAcrossMidnight) {
   EXPECT_TRUE(limiter.check(kAcme, kStart + milliseconds(1), midnight));
 }
 
+TEST(RateLimiter, ADayThatWasBegunGoesOn) {
+  RateLimiter limiter({.per_second = 0, .per_day = 1});
+  const Time midnight{20'001 * kDay};
+  EXPECT_FALSE(limiter.check(kAcme, kStart, midnight));
+  EXPECT_TRUE(limiter.check(kAcme, kStart, Time{midnight.micros - 1})) << "a clock read before";
+  EXPECT_TRUE(limiter.check(kAcme, kStart, midnight));
+}
+
 TEST(RateLimiter, TheDaySurvivesARestart) {
   test::ModelStore store;
   {
     RateLimiter limiter({.per_second = 0, .per_day = 3});
-    ASSERT_TRUE(limiter.load(store, kNoon));
+    ASSERT_TRUE(limiter.load(store, kStart, kNoon));
     EXPECT_FALSE(limiter.check(kAcme, kStart, kNoon));
     EXPECT_FALSE(limiter.check(kAcme, kStart, kNoon));
     store.failure = unavailable("no");
-    EXPECT_FALSE(limiter.save(store));
+    EXPECT_FALSE(limiter.exchange(store, kStart));
     store.failure.reset();
-    ASSERT_TRUE(limiter.save(store));  // an error did not lose them
+    ASSERT_TRUE(limiter.exchange(store, kStart));  // an error did not lose them
     ASSERT_EQ(store.usage.size(), 1u);
     EXPECT_EQ(store.usage[0].requests, 2u);
     EXPECT_EQ(store.usage[0].day, 20'000u);
-    ASSERT_TRUE(limiter.save(store));  // nothing changed since
-    EXPECT_EQ(store.usage.size(), 1u);
+    store.failure = unavailable("nobody may ask now");
+    ASSERT_TRUE(limiter.exchange(store, kStart)) << "nobody made a request since";
+    store.failure.reset();
   }
   RateLimiter limiter({.per_second = 0, .per_day = 3});
-  ASSERT_TRUE(limiter.load(store, kNoon));
+  ASSERT_TRUE(limiter.load(store, kStart, kNoon));
   EXPECT_FALSE(limiter.check(kAcme, kStart, kNoon));
   EXPECT_TRUE(limiter.check(kAcme, kStart, kNoon));
 
   RateLimiter tomorrow({.per_second = 0, .per_day = 1});
   const Time next_day{kNoon.micros + kDay};
-  ASSERT_TRUE(tomorrow.load(store, next_day));
+  ASSERT_TRUE(tomorrow.load(store, kStart, next_day));
   EXPECT_FALSE(tomorrow.check(kAcme, kStart, next_day));
+}
+
+TEST(RateLimiter, ADaysLimitHoldsOverServers) {
+  test::ModelStore store;
+  RateLimiter here({.per_second = 0, .per_day = 10}), there({.per_second = 0, .per_day = 10});
+  for (RateLimiter* server : {&here, &there}) ASSERT_TRUE(server->load(store, kStart, kNoon));
+  const auto admitted = [&](RateLimiter& server, int count, Time now = kNoon) {
+    int sum = 0;
+    for (int i = 0; i < count; ++i) sum += !server.check(kAcme, kStart, now);
+    return sum;
+  };
+  EXPECT_EQ(admitted(here, 4), 4);
+  EXPECT_EQ(admitted(there, 3), 3);
+  ASSERT_TRUE(here.exchange(store, kStart));
+  ASSERT_TRUE(there.exchange(store, kStart));
+  EXPECT_EQ(admitted(there, 100), 3) << "it knows of the four";
+  EXPECT_EQ(admitted(here, 2), 2) << "and the other one of nothing yet";
+  ASSERT_TRUE(there.exchange(store, kStart));
+  ASSERT_TRUE(here.exchange(store, kStart));
+  EXPECT_EQ(admitted(here, 100), 0);
+  EXPECT_EQ(store.usage.at(0).requests, 12u) << "beyond the limit by what one exchange was late";
+
+  // Who is refused learns of a new day by itself, and the store keeps the days apart.
+  const Time tomorrow{kNoon.micros + kDay};
+  EXPECT_EQ(admitted(here, 6, tomorrow), 6);
+  ASSERT_TRUE(here.exchange(store, kStart));
+  EXPECT_EQ(admitted(there, 1, tomorrow), 1);
+  ASSERT_TRUE(there.exchange(store, kStart));
+  EXPECT_EQ(admitted(there, 100, tomorrow), 3);
+}
+
+TEST(RateLimiter, WhatWasCountedDuringAnExchangeIsNotLost) {
+  test::ModelStore store;
+  RateLimiter limiter({.per_second = 0, .per_day = 100});
+  for (int round = 0; round < 5; ++round) {
+    store.failure.reset();
+    if (round % 2 == 0) store.failure = unavailable("no");
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE(limiter.check(kAcme, kStart, kNoon));
+    EXPECT_EQ(limiter.exchange(store, kStart).has_value(), round % 2 != 0);
+  }
+  store.failure.reset();
+  ASSERT_TRUE(limiter.exchange(store, kStart));
+  EXPECT_EQ(store.usage.at(0).requests, 50u);
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(limiter.check(kAcme, kStart, kNoon));
+  EXPECT_TRUE(limiter.check(kAcme, kStart, kNoon));
+}
+
+// Servers of one store in a simulated time: each makes its exchange once an interval, at moments of
+// its own, and is asked for one company whenever `asks` says so.
+struct Simulation {
+  explicit Simulation(std::size_t servers, std::uint32_t per_second) : limit(per_second) {
+    for (std::size_t i = 0; i < servers; ++i) {
+      limiters.push_back(
+          std::make_unique<RateLimiter>(RateLimits{.per_second = per_second, .per_day = 0}));
+      EXPECT_TRUE(limiters.back()->load(store, kStart, kNoon));
+    }
+  }
+
+  void run(int from_ms, int to_ms, const std::function<int(std::size_t, int)>& asks) {
+    for (int ms = from_ms; ms < to_ms; ++ms) {
+      const Steady now = kStart + milliseconds(ms);
+      for (std::size_t i = 0; i < limiters.size(); ++i) {
+        for (int n = asks(i, ms); n > 0; --n) {
+          if (limiters[i]->check(kAcme, now, kNoon)) continue;
+          admitted.push_back(ms);
+          if (i == 0) ++admitted_by_first;
+        }
+        const int offset = static_cast<int>(i) * 77;
+        if ((ms + offset) % interval_ms == 0) (void)limiters[i]->exchange(store, now);
+      }
+    }
+  }
+
+  // The most by which a stretch of at least a second passes what one server would admit in it, in
+  // parts of the limit.
+  double worst_excess() const {
+    double worst = 0;
+    for (std::size_t from = 0; from < admitted.size(); ++from) {
+      for (std::size_t to = from; to < admitted.size(); ++to) {
+        const double seconds = (admitted[to] - admitted[from]) / 1000.0;
+        const auto count = static_cast<double>(to - from + 1);
+        worst = std::max(worst, count / limit - seconds - 1);
+      }
+    }
+    return worst;
+  }
+
+  test::ModelStore store;
+  std::vector<std::unique_ptr<RateLimiter>> limiters;
+  double limit;
+  int interval_ms = 250;
+  std::vector<int> admitted;  // when, ascending
+  int admitted_by_first = 0;
+};
+
+TEST(RateLimiter, ASecondsLimitHoldsOverServers) {
+  const std::uint64_t seed = test::test_seed();
+  SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const std::vector<std::function<int(std::size_t, int)>> patterns = {
+      [](std::size_t, int) { return 1; },                                       // all the time
+      [](std::size_t, int ms) { return ms % 1000 == 0 ? 50 : 0; },              // at once
+      [](std::size_t i, int ms) { return ms / 900 % 3 == int(i) ? 2 : 0; },     // one at a time
+      [](std::size_t i, int ms) { return i == 0 || ms % 5000 < 700 ? 1 : 0; },  // now and then
+      [&](std::size_t, int) { return random() % 40 == 0 ? int(random() % 9) : 0; },
+  };
+  for (const std::size_t servers : {1, 2, 3}) {
+    for (const std::uint32_t limit : {1, 3, 10}) {
+      for (std::size_t i = 0; i < patterns.size(); ++i) {
+        Simulation simulation(servers, limit);
+        simulation.run(0, 30'000, patterns[i]);
+        EXPECT_LE(simulation.worst_excess(), static_cast<double>(servers) - 1 + 1e-9)
+            << servers << " servers, " << limit << " a second, pattern " << i;
+        if (i == 0 || i == 3) {  // somebody asks all the time
+          EXPECT_GE(simulation.admitted.size(), 30 * limit * 8 / 10)
+              << servers << " servers, " << limit << " a second, pattern " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(RateLimiter, WhoWasIdleIsNotHeldBackByWhatOthersDidMeanwhile) {
+  Simulation simulation(2, 3);
+  simulation.run(0, 60'000, [](std::size_t i, int) { return i == 1 ? 1 : 0; });
+  simulation.run(60'000, 60'500, [](std::size_t i, int) { return i == 0 ? 1 : 0; });
+  const int first = simulation.admitted_by_first;
+  EXPECT_EQ(first, 3);
+  simulation.run(60'500, 64'000, [](std::size_t i, int) { return i == 0 ? 1 : 0; });
+  EXPECT_GE(simulation.admitted_by_first - first, 6) << "alone, it has the limit to itself";
+}
+
+TEST(RateLimiter, AfterALongFailureNobodyWaitsLongerThanAMinute) {
+  Simulation simulation(3, 3);
+  simulation.store.failure = unavailable("no server answers");
+  const auto all = [](std::size_t, int ms) { return ms % 50 == 0 ? 1 : 0; };
+  simulation.run(0, 600'000, all);
+  EXPECT_EQ(simulation.admitted_by_first, 1800) << "each keeps the limit for itself";
+  simulation.store.failure.reset();
+  simulation.run(600'000, 662'000, all);
+  const std::size_t before = simulation.admitted.size();
+  simulation.run(662'000, 672'000, all);
+  EXPECT_GE(simulation.admitted.size() - before, 20u);
+  EXPECT_LE(simulation.admitted.size() - before, 39u);
 }
 
 TEST(RateLimiter, CountsExactlyUnderThreads) {

@@ -15,6 +15,7 @@
 #include "cli/demo.h"
 #include "cli/load.h"
 #include "cli/run_command.h"
+#include "cli/usage_exchange.h"
 #include "cli/values.h"
 #include "store/pg_url.h"
 
@@ -25,6 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kCommandsGrace{10};
+constexpr std::chrono::seconds kUsageGrace{2};
 constexpr milliseconds kLookEvery{50};
 
 sigset_t waited_signals() {
@@ -60,6 +62,7 @@ class Service {
 
   ~Service() {
     server_.reset();
+    usage_.reset();
     // The store answers what it still has while it closes, so what those answers go through ends
     // later.
     control_.reset();
@@ -73,7 +76,7 @@ class Service {
   Status open() {
     store_ = TRY(is_over_database() ? store::open_postgres(options_.postgres)
                                     : store::open_embedded(options_.store));
-    TRY(limiter_.load(*store_, wall_now()));
+    TRY(limiter_.load(*store_, steady_clock::now(), wall_now()));
     application_ = std::make_unique<api::Application>(*store_, limiter_, options_.api);
     server_ = TRY(http::Server::open(options_.server, *application_));
     application_->set_connection_count(
@@ -92,6 +95,7 @@ class Service {
   void start() {
     start_log();
     for (const auto& warning : warnings_) log(Level::warn, "load", {{"warning", warning}});
+    usage_ = std::make_unique<UsageExchange>(limiter_, *store_);
     server_->start();
     const std::string url = (options_.server.tls ? "https://" : "http://") + server_->address();
     std::printf("listening on %s\n", url.c_str());
@@ -110,10 +114,9 @@ class Service {
   // Returns when it is told to end.
   void serve() {
     for (;;) {
-      const int signal = wait_signal(store_->usage_interval());
+      const int signal = wait_signal(std::chrono::hours(1));
       if (is_end(signal)) return;
       if (signal == SIGHUP) reload_tls();
-      save_usage();
     }
   }
 
@@ -132,7 +135,7 @@ class Service {
       log(Level::warn, "command_abandoned");
       leave(0);
     }
-    save_usage();
+    stop_usage();
   }
 
  private:
@@ -168,9 +171,8 @@ class Service {
     }
   }
 
-  void save_usage() {
-    const auto status = limiter_.save(*store_);
-    if (!status) log(Level::warn, "usage_not_saved", {{"reason", status.error().message}});
+  void stop_usage() {
+    if (!usage_->stop(kUsageGrace)) log(Level::warn, "usage_abandoned");
   }
 
   void stop_server() {
@@ -184,7 +186,7 @@ class Service {
   }
 
   [[noreturn]] void leave(int code) {
-    save_usage();
+    stop_usage();
     flush_log();
     _exit(code);
   }
@@ -195,6 +197,7 @@ class Service {
   std::unique_ptr<api::Application> application_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<UsageExchange> usage_;
   std::vector<std::string> warnings_;
 };
 
