@@ -178,7 +178,7 @@ void PgLoadSet::load_rows(Batch& batch, CompanyId id, const Wanted& wanted) {
   if (!wanted.share_calls.empty()) {
     PgParams params;
     params.add(id).add_numbers(wanted.share_calls).add_numbers(wanted.share_users);
-    batch.add(kFindShares, std::move(params), [this, id](const PgResult& found) -> Status {
+    batch.add(kLoadShares, std::move(params), [this, id](const PgResult& found) -> Status {
       for (int i = 0; i < found.rows(); ++i) {
         shares_.at({id, found.number(i, 0), found.number(i, 1)}).now.emplace();
       }
@@ -188,7 +188,7 @@ void PgLoadSet::load_rows(Batch& batch, CompanyId id, const Wanted& wanted) {
   if (!wanted.grant_calls.empty()) {
     PgParams params;
     params.add(id).add_numbers(wanted.grant_calls).add_numbers(wanted.grant_users);
-    batch.add(kFindGrants, std::move(params), [this, id](const PgResult& found) -> Status {
+    batch.add(kLoadGrants, std::move(params), [this, id](const PgResult& found) -> Status {
       for (int i = 0; i < found.rows(); ++i) {
         grants_.at({id, found.number(i, 0), found.number(i, 1)}).now = read_grant(found, i, 2);
       }

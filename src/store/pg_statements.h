@@ -53,19 +53,20 @@ inline constexpr PgStatement kLoadCalls{"load_calls", R"(
 SELECT call_id, workspace_id, primary_user_id, party_user_ids, is_private
 FROM earshot.calls WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[]))"};
 
-// company, calls, users (pairs) -> call, user
+// company, calls, users (pairs) -> call, user. Each pair is looked up on its own: a plan that was
+// made before the planner knew the size of the tables must not read all of the company.
 inline constexpr PgStatement kLoadShares{"load_shares", R"(
 SELECT s.call_id, s.user_id
 FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
-JOIN earshot.shares s
-  ON s.company_id = $1::bigint AND s.call_id = x.call_id AND s.user_id = x.user_id)"};
+CROSS JOIN LATERAL (SELECT call_id, user_id FROM earshot.shares
+  WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) s)"};
 
 // company, calls, users (pairs) -> call, user, expiry, note
 inline constexpr PgStatement kLoadGrants{"load_grants", R"(
 SELECT g.call_id, g.user_id, g.expires_at, g.note
 FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
-JOIN earshot.grants g
-  ON g.company_id = $1::bigint AND g.call_id = x.call_id AND g.user_id = x.user_id)"};
+CROSS JOIN LATERAL (SELECT call_id, user_id, expires_at, note FROM earshot.grants
+  WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) g)"};
 
 // company -> user, manager, active, profiles
 inline constexpr PgStatement kLoadMembers{"load_members", R"(

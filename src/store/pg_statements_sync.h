@@ -138,20 +138,6 @@ inline constexpr PgStatement kFindCallsThere = {
     "find_calls_there",
     "SELECT call_id FROM earshot.calls"
     " WHERE company_id = $1::bigint AND call_id = ANY ($2::bigint[])"};
-// company, calls, users (pairs) -> call, user, and expiry and note of grants. Each pair is looked
-// up on its own, whatever the planner thinks of the size of the tables: a load fills them before it
-// can know.
-inline constexpr PgStatement kFindShares = {
-    "find_shares",
-    "SELECT s.call_id, s.user_id FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
-    " CROSS JOIN LATERAL (SELECT call_id, user_id FROM earshot.shares"
-    " WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) s"};
-inline constexpr PgStatement kFindGrants = {
-    "find_grants",
-    "SELECT g.call_id, g.user_id, g.expires_at, g.note"
-    " FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)"
-    " CROSS JOIN LATERAL (SELECT call_id, user_id, expires_at, note FROM earshot.grants"
-    " WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) g"};
 // access keys -> company, the columns of read_key. Of a table that is on every server.
 inline constexpr PgStatement kFindKeys = {
     "find_keys",
@@ -429,8 +415,7 @@ inline constexpr std::array kCompanyStatements = {
     &kFindCalls,
     &kFindUsersThere,
     &kFindCallsThere,
-    &kFindShares,
-    &kFindGrants,
+
     &kPutWorkspaces,
     &kPutProfiles,
     &kPutUsers,
