@@ -124,13 +124,14 @@ void PgBatch::end_part(ChangeWriter& writer, const GrantCommand& command, std::u
 }
 
 std::vector<PgQuery> PgBatch::queries() const {
-  std::vector<std::uint64_t> put_calls, put_users, put_revisions, gone_calls, gone_users;
+  std::vector<std::uint64_t> put_calls, put_users, put_revisions;
+  std::vector<std::pair<CallId, std::vector<std::uint64_t>>> gone;
   std::vector<std::optional<Time>> expiries;
   std::vector<std::optional<std::string>> notes;
   for (const auto& [pair, after] : grants_) {
     if (!after.grant) {
-      gone_calls.push_back(pair.first.value);
-      gone_users.push_back(pair.second.value);
+      if (gone.empty() || gone.back().first != pair.first) gone.push_back({pair.first, {}});
+      gone.back().second.push_back(pair.second.value);
       continue;
     }
     put_calls.push_back(pair.first.value);
@@ -145,9 +146,8 @@ std::vector<PgQuery> PgBatch::queries() const {
     put.params.add(company_).add_numbers(put_calls).add_numbers(put_users);
     put.params.add_numbers(put_revisions).add_times(expiries).add_texts(notes);
   }
-  if (!gone_calls.empty()) {
-    PgQuery& gone = queries.emplace_back(PgQuery{&kRemoveGrants});
-    gone.params.add(company_).add_numbers(gone_calls).add_numbers(gone_users);
+  for (const auto& [call, users] : gone) {
+    queries.emplace_back(PgQuery{&kRemoveGrants}).params.add(company_).add(call).add_numbers(users);
   }
   queries.push_back({&kInsertChanges, params_of(rows_)});
   PgQuery& head = queries.emplace_back(PgQuery{&kMoveHead});

@@ -334,7 +334,7 @@ void PgLoadSet::write_grants(Batch& batch) {
       params.add_times(expiries).add_texts(std::span<const std::optional<std::string>>(notes));
       batch.add(kPutGrants, std::move(params));
     }
-    remove_pairs(batch, kRemoveGrantsOfUsers, id, gone_calls, gone_users);
+    remove_pairs(batch, kRemoveGrants, id, gone_calls, gone_users);
   });
 }
 

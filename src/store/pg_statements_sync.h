@@ -7,7 +7,6 @@
 
 #include <array>
 
-#include "store/pg_changes.h"
 #include "store/pg_statements.h"
 #include "store/pg_wire.h"
 
@@ -232,10 +231,6 @@ inline constexpr PgStatement kRemoveSharesOfUsers = {
     "remove_shares_of_users",
     "DELETE FROM earshot.shares WHERE company_id = $1::bigint AND call_id = $2::bigint"
     " AND user_id = ANY ($3::bigint[])"};
-inline constexpr PgStatement kRemoveGrantsOfUsers = {
-    "remove_grants_of_users",
-    "DELETE FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint"
-    " AND user_id = ANY ($3::bigint[])"};
 
 // --- what removals take along: in ranges of keys, of about as many rows each. The first statement
 // of each two finds where a range ends, the second removes what is behind the last one and up to
@@ -426,7 +421,6 @@ inline constexpr std::array kCompanyStatements = {
     &kRemoveUsers,
     &kRemoveCalls,
     &kRemoveSharesOfUsers,
-    &kRemoveGrantsOfUsers,
     &kFindEndOfSharesOfUser,
     &kRemoveSharesOfUser,
     &kFindEndOfGrantsOfUser,
