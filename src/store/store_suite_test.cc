@@ -90,9 +90,12 @@ TEST_P(StoreSuite, RandomHistoriesComeToTheModel) {
   }
   expect_same_records(dumped(), model.dump());
   expect_sound();
-  EXPECT_GT(bad_loads, 0);
   EXPECT_GT(good_loads, 0);
   EXPECT_GT(changes, 0);
+  // Rare ones: short histories are without them now and then.
+  if (GetParam().history_steps >= 250) {
+    EXPECT_GT(bad_loads, 0);
+  }
   if (GetParam().history_steps >= 700) {
     EXPECT_GT(unknown, 0);
   }
