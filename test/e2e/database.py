@@ -192,8 +192,10 @@ class Databases:
         check(done.returncode == 0, "earshot migrate:", done.stdout, done.stderr)
 
     def drop(self, url):
-        """Connections are ended: a server that was killed may still be leaving."""
-        self.server.sql(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
+        """Connections are ended: a server that was killed may still be leaving. Where PostgreSQL was
+        left stopped, its databases go with its files."""
+        if self.server.process.poll() is None:
+            self.server.sql(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
 
     def sql(self, url, text, role=SUPERUSER):
         return self.server.sql(text, name_of(url), role)

@@ -59,7 +59,8 @@ def serve(env, cache_bytes):
 
 
 def start(env, cache_bytes, store):
-    return Server(env, "--cache-bytes", cache_bytes, "--drain-delay", "0", store=store)
+    cache = ["--cache-bytes", cache_bytes] if env.is_embedded else []
+    return Server(env, *cache, "--drain-delay", "0", store=store)
 
 
 def addresses_of(servers):

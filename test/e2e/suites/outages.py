@@ -17,7 +17,8 @@ tests, test = suite()
 
 ONLY = ("postgres",)
 # How long a request may wait for the store, as the servers are told, and with all around it.
-REQUEST_TIME, ANSWER_SECONDS_MAX = "2s", 6
+TIMES = ["--store-statement-time", "1s", "--store-request-time", "2s"]
+ANSWER_SECONDS_MAX = 6
 BACK_SECONDS = 15
 CRASHES = [signal.SIGQUIT, signal.SIGKILL]
 
@@ -122,7 +123,7 @@ class Outages(History):
 
     def __init__(self, env):
         self.databases = env.own_databases()
-        super().__init__(env, "--store-request-time", REQUEST_TIME)
+        super().__init__(env, *TIMES)
 
     def crash(self, number, seconds):
         """Crashes it, and starts it again after some time."""

@@ -675,6 +675,7 @@ def killed_load(env):
 
     def check_after(code, what):
         """Whether nothing of the load is there; else all of it must be."""
+        env.settle(store)
         after = dump(env, store)
         if after == before:
             check(code != 0, what, "was acknowledged and is lost")
