@@ -62,12 +62,7 @@ void PgCommitter::begin() {
 void PgCommitter::go(std::shared_ptr<PgConnection> connection) {
   ASSERT(stage_ == Stage::wants_connection);
   connection_ = std::move(connection);
-  // Who was told that it did not happen is not to see it happen now. Where it may have happened
-  // already, all of the batch is needed to find out.
-  if (!unknown_) std::erase_if(batch_, [](const Job& job) { return !job.done; });
-  if (!batch_.empty()) return load();
-  let_go(Transaction::ended);
-  answer_all();
+  load();
 }
 
 bool PgCommitter::gives() const {
@@ -112,9 +107,13 @@ void PgCommitter::on_loaded(PgReply reply) {
       unknown_ && loaded_.back().rows() > 0 && loaded_.back().text(0, 0) == unknown_->request_id;
   if (!is_settled_) {
     unknown_.reset();
+    // Who was told by now to try again is not to see it happen after all.
+    std::erase_if(batch_, [](const Job& job) { return !job.done; });
     for (Job& job : batch_) job.outcome.reset();
   }
-  complete();
+  if (!batch_.empty()) return complete();
+  let_go(Transaction::open);
+  answer_all();
 }
 
 // Asks, in the transaction, for what is known only of an earlier directory.

@@ -63,6 +63,17 @@ INSTANTIATE_TEST_SUITE_P(
                         [](auto& options) { options.primary_proof = milliseconds(0); }, 100)),
     [](const auto& kind) { return kind.param.name; });
 
+// Lets a request through as long as the scopes of its key are what they were.
+struct Admits final : store::Asker {
+  const store::KeyPtr& key() const override { return known; }
+  bool is_admitted_with(const store::KeyPtr& now) const override {
+    ++asked;
+    return now && now->key.scopes == known->key.scopes;
+  }
+  store::KeyPtr known;
+  mutable std::atomic<int> asked{0};
+};
+
 struct Postgres : testing::Test {
   Postgres() : proxy(database.url()) {
     options.url = database.url();
@@ -239,21 +250,12 @@ TEST_F(Postgres, AServerThatCannotCommitIsNotBelieved) {
 }
 
 TEST_F(Postgres, AKeyChangedElsewhereIsAskedForAgain) {
-  struct Once final : store::Asker {
-    store::KeyPtr known;
-    mutable std::atomic<int> asked{0};
-    const store::KeyPtr& key() const override { return known; }
-    bool is_admitted_with(const store::KeyPtr& now) const override {
-      ++asked;
-      return now && now->key.scopes == known->key.scopes;
-    }
-  };
   const auto store = open(), other = open();
   core::KeyLine line;
   line.key.access_key = "ACME";
   line.key.scopes = {"earshot:audit:read"};
   ASSERT_TRUE(load_now(*store, {{{1}, false, line}}).has_value());
-  const auto once = std::make_shared<Once>();
+  const auto once = std::make_shared<Admits>();
   once->known = *look_up_now(*store, "ACME");
   const auto ask = [&] { return read_now(*store, store::ReadCommand{{1}, {{1}}, 0, once}); };
   EXPECT_TRUE(ask().has_value());
@@ -269,6 +271,41 @@ TEST_F(Postgres, AKeyChangedElsewhereIsAskedForAgain) {
   ASSERT_FALSE(given.has_value());
   EXPECT_EQ(given.error().code, Code::denied);
   EXPECT_EQ(count_changes(), "0");
+}
+
+// A copy of the database as it was stands in for a replica that is behind.
+TEST_F(Postgres, AReplicaAnswersWhatItHasAndThePrimaryTheRest) {
+  core::KeyLine line;
+  line.key.access_key = "ACME";
+  core::Revision old = 0;
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, {{{1}, false, line}}).has_value());
+    old = give(*store, {1}, {1})->revision;
+  }
+  const std::string source = options.url.substr(options.url.rfind('/') + 1);
+  const std::string name = source.substr(0, source.find('?')) + "_replica";
+  store::run_on_test_server("CREATE DATABASE " + name + " TEMPLATE " +
+                            name.substr(0, name.size() - std::string("_replica").size()));
+  options.replica_url = store::with_database(options.url, name);
+  {
+    const auto store = open();
+    const core::Revision newest = give(*store, {1}, {2})->revision;
+    const auto asker = std::make_shared<Admits>();
+    asker->known = *look_up_now(*store, "ACME");
+    const auto ask = [&](core::Revision at_least) {
+      return read_now(*store, store::ReadCommand{{1}, {{1}}, at_least, asker});
+    };
+    EXPECT_EQ(ask(old)->entries[0]->granted().size(), 1U) << "of the replica";
+    EXPECT_EQ(ask(newest)->entries[0]->granted().size(), 2U) << "of the primary";
+    EXPECT_EQ(ask(0)->entries[0]->granted().size(), 2U)
+        << "a read that names none is the primary's";
+    // The replica still knows the key.
+    ASSERT_TRUE(load_now(*store, {{{1}, true, line}}).has_value());
+    const auto denied = ask(old);
+    EXPECT_EQ(denied ? Code{} : denied.error().code, Code::denied);
+  }
+  store::run_on_test_server("DROP DATABASE " + name + " WITH (FORCE)");
 }
 
 TEST_F(Postgres, ADirectoryChangedElsewhereDecides) {
