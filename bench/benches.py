@@ -1,12 +1,14 @@
 """The benches: what each measures, and beside which bar. One that takes turns with others in rounds
-is a method of Turn; one that needs the machine to itself is in alone.py."""
+is a method of Turn; one that needs the machine to itself is in alone.py or over_postgres.py."""
 
 import dataclasses
 import time
 
 import alone
+import over_postgres
 import wire
 from generators import Closed, run_bare, run_closed
+from machine import Missing
 from sides import UNCACHED, say
 
 WARM_UP_SECONDS = 1
@@ -175,6 +177,11 @@ def found(sides, **figures):
 
 
 OF_ECHO = Figure("echo", "CPU, echo / Earshot")
+READ_MANY = (
+    Figure("p50", "p50 of one request at a time", 2, "ms"),
+    Figure("p99", "p99 of one request at a time", 2, "ms"),
+    Figure("calls", "calls a second, some in flight", 0),
+    Figure("database_us", "CPU of the database a call", 2, "µs"))
 
 BENCHES = [
     Bench("read-1", "read 1 call, 64 in flight", (
@@ -230,13 +237,47 @@ BENCHES = [
     Bench("start", "from the start of the program to its first answer", (
         Figure("clean", "after a clean end", 0, "ms"),
         Figure("killed", "after kill -9 under gives", 0, "ms")), alone.start, alone=True),
+    Bench("pg-read-1", "over PostgreSQL: read 1 call, 64 in flight", (
+        Figure("rate", "rate, Earshot / pgbench with 2 or 8 clients", must=0.6, aim=1),
+        Figure("cpu", "CPU of the client, pgbench / Earshot", must=0.6, aim=1),
+        Figure("database", "CPU of the database, pgbench / Earshot"),
+        Figure("database_us", "CPU of the database a request", 1, "µs")),
+          over_postgres.read_1, alone=True),
+    Bench("pg-read-alone", "over PostgreSQL: read 1 call, 1 in flight", (
+        Figure("ratio", "rate, Earshot / pgbench with 1 client"),),
+          over_postgres.one_at_a_time, alone=True),
+    Bench("pg-read-100", "over PostgreSQL: read 100 calls in one request", READ_MANY,
+          over_postgres.read_100, alone=True),
+    Bench("pg-read-10000", "over PostgreSQL: read 10,000 calls in one request", READ_MANY,
+          over_postgres.read_10000, alone=True),
+    Bench("pg-two-servers", "over PostgreSQL: reads of 1 call by servers of 0.2 core each", (
+        Figure("ratio", "rate, two servers / one", must=1.7, aim=1.9),
+        Figure("one", "requests a second, one server", 0),
+        Figure("both", "requests a second, two servers", 0),
+        Figure("share", "share of its core that the database used for two")),
+          over_postgres.two_servers, alone=True),
+    Bench("pg-give-64", "over PostgreSQL: give 1 grant, 64 in flight, one company", (
+        Figure("ratio", "rate, Earshot / pgbench with 64 clients, a transaction a give", must=10,
+               aim=20),
+        Figure("alone", "rate, Earshot / pgbench with 1 client"),
+        Figure("database", "CPU of the database, pgbench / Earshot"),
+        Figure("by_database", "gives in a second of the database's CPU", 0)),
+          over_postgres.give_64, alone=True),
+    Bench("pg-give-1", "over PostgreSQL: give 1 grant, 1 in flight", (
+        Figure("ratio", "rate, Earshot / pgbench with 1 client"),
+        Figure("by_database", "gives in a second of the database's CPU", 0)),
+          over_postgres.give_1, alone=True),
+    Bench("pg-load", "over PostgreSQL: load of records into empty tables, and their dump", (
+        Figure("load", "records a second loaded", 0),
+        Figure("dump", "records a second dumped", 0)), over_postgres.load, alone=True),
 ]
 BY_NAME = {bench.name: bench for bench in BENCHES}
 
 
 def run_all(ground, benches):
-    """{name of a bench: what it found in each of its rounds}."""
-    results = {bench.name: [] for bench in benches}
+    """{name of a bench: what it found in each of its rounds}; without those for which this machine
+    lacks something."""
+    results = {}
     turning = [bench for bench in benches if not bench.alone]
     rounds = alone.rounds_of(ground) if turning else 0
     begin = time.monotonic()
@@ -248,11 +289,14 @@ def run_all(ground, benches):
         tell(f"round {number + 1} of {rounds}")
         turn = Turn(ground)
         for bench in turning:
-            results[bench.name].append(turn.measured(bench))
+            results.setdefault(bench.name, []).append(turn.measured(bench))
         turn.close()
     for bench in benches:
         if bench.alone:
             tell(bench.name)
-            results[bench.name] = bench.measure(ground)
+            try:
+                results[bench.name] = bench.measure(ground)
+            except Missing as missing:
+                say(f"FAIL {bench.name}: {missing}")
     tell("done")
     return results

@@ -51,7 +51,7 @@ INSERT INTO earshot.grants (company_id, call_id, user_id, revision)
 """
 
 
-# --- Statements of the store -----------------------------------------------------------------------
+# --- Statements of the store ---------------------------------------------------------------------
 
 
 def statements():
@@ -85,7 +85,7 @@ def session_settings():
     return " ".join(f"-c {name}={value}" for name, value in settings)
 
 
-# --- Data and scripts ------------------------------------------------------------------------------
+# --- Data and scripts ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ def array(elements):
     return f"ARRAY[{', '.join(elements)}]"
 
 
-# --- The server ------------------------------------------------------------------------------------
+# --- The server ----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)

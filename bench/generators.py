@@ -15,6 +15,7 @@ from machine import Failure
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKED_GIVES = 100  # of each measurement, read back
 GRACE_SECONDS = 60
+REVISION_DIGITS = 8  # that the revision in an answer to a give may grow by
 STREAMED_SLACK = 0.01  # of a streamed answer's bytes: its pieces differ
 
 
@@ -29,6 +30,7 @@ class Measurement:
     p99_us: float = 0
     load_share: float = 0  # of its core that the load used
     foreign: float = 0  # share of the server's core that others used meanwhile
+    beside_us: float = 0  # CPU of the database, for each of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +70,11 @@ def run_closed(ground, loop, side, seconds, answer_bytes):
     command = ["wrk", "-t1", f"-c{loop.in_flight}", f"-d{seconds}s", "--timeout", "10s",
                "-s", HERE / "load.lua", f"{scheme}://127.0.0.1:{side.port}",
                "--", *wrk_arguments(ground, loop)]
-    clocks = Clocks(ground.server_core, side.process)
+    clocks = Clocks(ground.server_core, side.beside or side.process)
+    own = side.process.cpu_seconds()
     output = machine.run_command(command, seconds + GRACE_SECONDS, f"wrk for {loop.what}",
                                  ground.load_core, only_tls_1_3(ground) if side.tls else None)
+    own = side.process.cpu_seconds() - own
     _, cpu, foreign, load_share = clocks.stop()
     result = result_in(output, f"wrk for {loop.what}")
     ground.loads += 1
@@ -83,12 +87,13 @@ def run_closed(ground, loop, side, seconds, answer_bytes):
             check_gives(side, ground.data, first, answered)
     return Measurement(
         per_second=result["answered"] / result["microseconds"] * 1e6,
-        cpu_us=cpu / result["answered"] * 1e6,
+        cpu_us=own / result["answered"] * 1e6,
         things=loop.things,
         p50_us=0 if loop.depth > 1 else result["p50_us"],  # wrk has them for bunches alone
         p99_us=0 if loop.depth > 1 else result["p99_us"],
         load_share=load_share,
         foreign=foreign,
+        beside_us=cpu / result["answered"] * 1e6 if side.beside else 0,
     )
 
 
@@ -122,6 +127,8 @@ def check_answers(loop, side, result, answer_bytes):
     # Names of requests differ by a character at times, and the end cuts the last answers off.
     mean = result["bytes"] / result["answered"]
     slack = 2 + 2 * answer_bytes * loop.in_flight * loop.depth / result["answered"]
+    if loop.gives:
+        slack += REVISION_DIGITS
     if loop.things >= 10_000:
         slack += STREAMED_SLACK * answer_bytes
     if abs(mean - answer_bytes) > slack:
@@ -173,9 +180,11 @@ class Mix:
     more: tuple = ()  # options
 
 
-def run_mix(ground, side, mix, seconds, warm_up=0.5, beside=(), data=None, echo_bytes=None):
+def run_mix(ground, side, mix, seconds, warm_up=0.5, beside=(), data=None, echo_bytes=None,
+            also=()):
     """One run of bench_load. `beside`: other programs that run on the server's core for it.
-    `echo_bytes`: of the fixed answers to reads and gives, where the side is an echo."""
+    `echo_bytes`: of the fixed answers to reads and gives, where the side is an echo. `also`: sides
+    over which the load is spread with the first."""
     data = data or ground.data
     first = ground.given
     ground.loads += 1
@@ -184,9 +193,11 @@ def run_mix(ground, side, mix, seconds, warm_up=0.5, beside=(), data=None, echo_
                "--gives", mix.gives, "--companies", data.companies, "--calls", data.calls_count,
                "--hot-calls", mix.hot_calls, "--first-give", first, "--seed", ground.loads,
                "--users-min", data.grants_per_call, *mix.more]
+    for one in also:
+        command += ["--port", one.port]
     if echo_bytes:
         command += ["--echo-read-bytes", echo_bytes[0], "--echo-give-bytes", echo_bytes[1]]
-    clocks = Clocks(ground.server_core, side.process, *beside)
+    clocks = Clocks(ground.server_core, side.beside or side.process, *beside)
     own = side.process.cpu_seconds()
     output = machine.run_command(command, seconds + warm_up + GRACE_SECONDS, "bench_load",
                                  ground.load_core)

@@ -42,7 +42,7 @@ constexpr std::uint64_t kAnswerSecondsMax = 10;
 constexpr std::string_view kUser = R"({"userId":")";
 
 struct Options {
-  std::uint16_t port = 0;
+  std::vector<std::uint16_t> ports;  // connections are spread over them
   double rate = 0;
   double seconds = 1, warm_up_seconds = 0;
   std::size_t connections = 64;
@@ -211,7 +211,7 @@ class Load {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(options_.port);
+    address.sin_port = htons(options_.ports[place % options_.ports.size()]);
     if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
       fail_errno("connect");
     }
@@ -355,7 +355,7 @@ class Load {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Reads and gives of one pair each; the last line of its output is what it measured"};
-  app.add_option("--port", options.port, "of 127.0.0.1")->required();
+  app.add_option("--port", options.ports, "of 127.0.0.1; several share the load")->required();
   app.add_option("--rate", options.rate, "requests a second; without, as fast as answers come");
   app.add_option("--arrivals", options.arrivals)
       ->transform(CLI::CheckedTransformer(std::map<std::string, Arrivals>{

@@ -20,6 +20,10 @@ class Failure(Exception):
     """A bench that could not run, or an answer that is not what it should be."""
 
 
+class Missing(Failure):
+    """This machine lacks what one bench needs; the others need not fail with it."""
+
+
 class Process:
     """A program pinned to a core. Its output goes to a log, unless it is talked to."""
 
@@ -119,9 +123,10 @@ def run_command(command, seconds, what, core=None, environment=None):
     return done.stdout
 
 
-def run_into(command, file, what):
+def run_into(command, file, what, core=None):
     """Runs it to its end with its output in a file."""
-    done = subprocess.run([str(part) for part in command], stdout=file)
+    pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
+    done = subprocess.run([str(part) for part in command], stdout=file, preexec_fn=pin)
     if done.returncode != 0:
         raise Failure(f"{what}: exit code {done.returncode}")
 
@@ -177,6 +182,69 @@ def children_cpu_seconds():
     """Of all programs that this one ran to their end."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+class CpuShare:
+    """A control group, of either version, whose processes get so much of a core and no more."""
+
+    PERIOD_US = 10_000  # short, so that a server stands still for 8 ms at a time and not for 80
+
+    def __init__(self, cores):
+        self.quota_us = int(cores * self.PERIOD_US)
+        self.directory = None
+
+    def __enter__(self):
+        tried = []
+        for parent, version in cpu_groups():
+            try:
+                self.directory = self.make(parent, version)
+                return self
+            except OSError as error:
+                tried.append(f"{parent}: {error.strerror}")
+        raise Missing("no control group for processor time can be made here, of either version: "
+                      + ("; ".join(tried) or "none is mounted"))
+
+    def make(self, parent, version):
+        directory = parent / f"earshot-bench-{os.getpid()}-{id(self):x}"
+        if version == 2 and "cpu" not in (parent / "cgroup.subtree_control").read_text().split():
+            (parent / "cgroup.subtree_control").write_text("+cpu")
+        directory.mkdir()
+        try:
+            if version == 1:
+                (directory / "cpu.cfs_period_us").write_text(str(self.PERIOD_US))
+                (directory / "cpu.cfs_quota_us").write_text(str(self.quota_us))
+            else:
+                (directory / "cpu.max").write_text(f"{self.quota_us} {self.PERIOD_US}")
+        except OSError:
+            directory.rmdir()
+            raise
+        return directory
+
+    def hold(self, process):
+        (self.directory / "cgroup.procs").write_text(str(process.process.pid))
+
+    # REQUIRES: whoever was held has ended.
+    def __exit__(self, *_):
+        self.directory.rmdir()
+
+
+def cpu_groups():
+    """Directories in which a group may be made, with the version of their kind: our own group and
+    those above it."""
+    own = {}
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        own.update({name: path for name in controllers.split(",")})  # version 2 has none: ""
+    for line in pathlib.Path("/proc/mounts").read_text().splitlines():
+        _, mounted, kind, options, *_ = line.split()
+        version = {"cgroup": 1, "cgroup2": 2}.get(kind)
+        name = "cpu" if version == 1 else ""
+        if not version or name not in own or (name and name not in options.split(",")):
+            continue
+        group = pathlib.Path(mounted) / own[name].lstrip("/")
+        for directory in (group, *group.parents):
+            if directory.is_relative_to(mounted) and directory.is_dir():
+                yield directory, version
 
 
 def free_port():

@@ -100,8 +100,8 @@ def main(arguments):
     (HERE / "POSTGRES.md").write_text(f"""# What grants cost in PostgreSQL
 
 Made by `{" ".join(["./dev bench-postgres", *arguments])}`, which writes this page. Medians of \
-{options.rounds} rounds. Tables and statements are those of [src/store](../src/store); no Earshot takes
-part, [database.py](database.py) has pgbench run them.
+{options.rounds} rounds. Tables and statements are those of [src/store](../src/store); no Earshot
+takes part, [database.py](database.py) has pgbench run them.
 
 - machine: {machine.describe(ROOT)}
 - {version}

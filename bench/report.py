@@ -22,6 +22,10 @@ READING = """\
   was a fifth faster at 256 a batch, and no faster at 64.
 - The server is wholly on one core, the load on another. Every round begins with a fresh copy of the
   data, every call read once. Reads are drawn uniformly; gives name pairs that were never given.
+- *Over PostgreSQL* the database has the servers' core, and Earshot and its load, or pgbench, have
+  the other. CPU is that of Earshot or of pgbench. pgbench runs the statements of Earshot, prepared,
+  with generic plans, on a company of the same size; its gives are one a transaction, in two round
+  trips.
 - In the open loop requests are due at random times that were fixed before, and a latency begins
   when the request was due, not when it was sent. The echo answers at once, and on its core the bare
   store makes the commits of as many gives."""

@@ -30,6 +30,7 @@ class Side:
     process: machine.Process
     port: int
     tls: bool = False
+    beside: object = None  # a database that has the servers' core to itself, for it to work on
 
     @property
     def answers_truly(self):
@@ -51,9 +52,12 @@ class Ground:
         self.processes = []
         self.loads = 0  # so far: the seed of the next one
         self.given = 0  # gives so far: the number of the next one
+        self.database = None  # over_postgres.Database
 
     def close(self):
         self.stop(*self.processes)
+        if self.database:
+            self.database.close()
         shutil.rmtree(self.work, ignore_errors=True)
 
     # --- Data
@@ -120,21 +124,22 @@ class Ground:
 
     # --- Programs
 
-    def start(self, *command, talks=False):
+    def start(self, *command, talks=False, core=None):
+        """On the servers' core where none is named."""
         log = self.work / (pathlib.Path(command[0]).name + ".log")
-        process = machine.Process(command, self.server_core, log, talks)
+        process = machine.Process(command, self.server_core if core is None else core, log, talks)
         self.processes.append(process)
         return process
 
-    def start_side(self, *command, tls=False):
-        process = self.start(*command)
-        return Side(process, process.wait_for_port(), tls)
+    def start_side(self, *command, tls=False, core=None, beside=None):
+        process = self.start(*command, core=core)
+        return Side(process, process.wait_for_port(), tls, beside)
 
-    def serve(self, store, *options, port=0, tls=False):
+    def serve(self, store, *options, port=0, tls=False, core=None, beside=None):
         if tls:
             options += ("--tls-cert", self.certificate[0], "--tls-key", self.certificate[1])
         return self.start_side(self.earshot, "serve", "--listen", f"127.0.0.1:{port}",
-                               "--store", store, *options, tls=tls)
+                               "--store", store, *options, tls=tls, core=core, beside=beside)
 
     def start_echo(self, read_answer, give_answer, commits=False):
         files = []
@@ -171,11 +176,12 @@ class Ground:
 
     def rest(self):
         """Waits until the servers are idle, so that none pays for what another left to do."""
+        busy = [*self.processes, *([self.database] if self.database else [])]
         deadline = time.monotonic() + REST_SECONDS_MAX
         while time.monotonic() < deadline:
-            before = sum(process.cpu_seconds() for process in self.processes)
+            before = sum(process.cpu_seconds() for process in busy)
             time.sleep(0.1)
-            if sum(p.cpu_seconds() for p in self.processes) - before < 0.1 * REST_SHARE:
+            if sum(process.cpu_seconds() for process in busy) - before < 0.1 * REST_SHARE:
                 return
 
     def prime(self, side):
