@@ -319,6 +319,18 @@ TEST_F(Postgres, ADirectoryChangedElsewhereDecides) {
   EXPECT_TRUE(std::holds_alternative<core::UnknownUsers>(given->decision));
 }
 
+TEST_F(Postgres, CommitsAreSyncedWhateverTheDatabaseSays) {
+  database.ask(
+      "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() ||"
+      " ' SET synchronous_commit = off'; END $$");
+  // A grant that tells how the session that wrote it commits.
+  database.ask(
+      "ALTER TABLE earshot.grants ADD CHECK"
+      " (current_setting('synchronous_commit') = 'on')");
+  const auto given = give(*open(), {1}, {1});
+  EXPECT_TRUE(given.has_value()) << given.error().message;
+}
+
 TEST_F(Postgres, ACommandThatCannotBeCarriedOutFailsAlone) {
   database.ask("ALTER TABLE earshot.grants ADD CHECK (user_id <> 7)");
   const auto store = open();
