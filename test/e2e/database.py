@@ -151,6 +151,7 @@ class Databases:
         self.binary = binary
         self.durable = durable
         self.server = None
+        self.before = ""  # what is done in the server before all else
         self.count = 0
 
     def apart(self):
@@ -171,6 +172,8 @@ class Databases:
         if self.server:
             return
         self.server = Postgres(self.durable)
+        if self.before:
+            self.server.sql(self.before)
         self.server.sql(f"CREATE DATABASE migrated OWNER {ROLE}")
         self.migrate(self.server.url("migrated"))
 
