@@ -211,6 +211,11 @@ Status check_kind_of_store(const Parser& parser, bool is_database) {
   return refuse(kOfDatabases, "over PostgreSQL");
 }
 
+Status check_replica(const std::string& url) {
+  if (url.empty() || store::is_postgres_url(url)) return {};
+  return invalid_argument("--store-replica: give a URL that begins with postgresql://");
+}
+
 // A round trip that may take longer than the request that needs it would never be given up.
 Status check_store_times(const store::PostgresOptions& options) {
   constexpr std::chrono::milliseconds least{10};
@@ -370,6 +375,7 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
     options.postgres.url = std::exchange(options.store.directory, {});
     options.postgres.retention = options.store.retention;
     TRY(check_store_times(options.postgres));
+    TRY(check_replica(options.postgres.replica_url));
   }
   if (texts.tls_cert.empty() != texts.tls_key.empty()) {
     return invalid_argument("--tls-cert and --tls-key: give both or neither");

@@ -190,6 +190,7 @@ TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
       {"--store postgres://db/x --store-free-bytes-min 0", "--store-free-bytes-min"},
       {"--primary-proof-ms 0", "--primary-proof-ms"},
       {"--store-replica postgresql://db/x", "--store-replica"},
+      {"--store postgresql://db/x --store-replica db2", "--store-replica"},
       {"--store postgresql://db/x --store-statement-time 1ms", "--store-statement-time"},
       {"--store postgresql://db/x --store-request-time 1s", "--store-request-time"},
       {"--store=", "--store"},

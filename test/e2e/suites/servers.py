@@ -12,6 +12,7 @@ from server import Server
 from suites.records import create_key, dump, load
 from suites.revisions import read, users_of, write
 from suites.wire_fixture import ALL, DENIED, GOOD, READ, RECORDS, WRITE, check_answer
+from suites.wire_process import seconds_to_midnight, statuses
 
 tests, test = suite()
 
@@ -277,3 +278,50 @@ def one_sequence(env):
     check_equal(got, list(range(first + 1, first + 1 + len(pairs) * rounds * depth)), "revisions")
     done = env.run("verify", "--store", env.store())
     check_equal(done.returncode, 0, done.stdout, done.stderr)
+
+
+# --- rates
+
+
+@test("a rate by second holds over all servers, but for a second's requests of each", stores=ONLY)
+def rate_by_second(env):
+    limit, seconds = 20, 5
+    servers = serve_several(env, "--rate-per-second", limit)
+    began = time.monotonic()
+
+    def ask(connection):
+        admitted = 0
+        while time.monotonic() < began + seconds:
+            admitted += statuses(connection, 5, ALL).count(200)
+            time.sleep(0.01)
+        return admitted
+
+    admitted = in_threads([lambda c=connection: ask(c) for connection in connect_all(servers)])
+    took = time.monotonic() - began
+    check(sum(admitted) <= limit * (took + COUNT), "too many", admitted, "in", took)
+    check(sum(admitted) >= limit * seconds // 2, "too few", admitted, "in", took)
+    for server in servers:
+        server.stop()
+
+
+@test("a rate by day holds over all servers, a restart included", seconds=150, stores=ONLY)
+def rate_by_day(env):
+    if seconds_to_midnight() < 30:
+        time.sleep(seconds_to_midnight() + 1)
+    servers = serve_several(env, "--rate-per-day", 20)
+    first, second = connect_all(servers[:2])
+    heard = 0.5  # each tells the others ten times a second
+    check_equal(statuses(first, 12, ALL), [200] * 12)
+    time.sleep(heard)
+    # Who has not asked before hears of the others with its first request.
+    check_equal(statuses(second, 1, ALL), [200])
+    time.sleep(heard)
+    check_equal(statuses(second, 9, ALL), [200] * 7 + [429] * 2)
+    time.sleep(heard)
+    check_equal(statuses(first, 1, ALL), [200], "it has heard of none yet")
+    time.sleep(heard)
+    for connection in (first, second):
+        check_equal(statuses(connection, 2, ALL), [429] * 2)
+    servers[2].stop()
+    with Server(env, "--rate-per-day", 20, "--drain-delay", "0").connect() as again:
+        check_equal(statuses(again, 2, ALL), [429] * 2, "it began with what the others told")
