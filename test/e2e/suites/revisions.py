@@ -132,7 +132,10 @@ def reads_at_revision(env):
             check_answer(answer, 200)
 
 
-@test("a read ahead of its company is 503 with Retry-After in bounded time, and harms nobody")
+@test(
+    "a read ahead of its company is 503 with Retry-After in bounded time, and harms nobody",
+    seconds=120,
+)
 def reads_ahead(env):
     # A database is asked again until the request's time is over.
     server = serve(env, *([] if env.is_embedded else ["--store-request-time", "3s"]))
