@@ -11,14 +11,16 @@ namespace earshot::store {
 namespace {
 
 // What tells this server process from every other, and from itself started again. Plans must not
-// depend on when tables were last analysed: every statement goes by key. What is acknowledged is on
-// disk, whatever the database's own setting.
+// depend on when tables were last analysed: every statement goes by key. Nor are they made anew for
+// each execution, as those with short arrays would be: that costs more than a read of one call.
+// What is acknowledged is on disk, whatever the database's own setting.
 constexpr const char* kSetUp = R"(
 SELECT pg_postmaster_start_time()::text || ' ' || coalesce(host(inet_server_addr()), 'local') || ':'
     || coalesce(inet_server_port()::text, ''),
   set_config('lock_timeout', $1::text, false), set_config('jit', 'off', false),
   set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
   set_config('enable_mergejoin', 'off', false),
+  set_config('plan_cache_mode', 'force_generic_plan', false),
   set_config('client_min_messages', 'warning', false),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit')
     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false))";

@@ -93,6 +93,15 @@ std::shared_ptr<PgConnection> PgPool::least_busy() const {
   return best ? best->connection : nullptr;
 }
 
+std::size_t PgPool::free_batches(std::size_t batches_max) const {
+  std::size_t free = 0;
+  for (const Slot& slot : slots_) {
+    if (!slot.connection || !slot.connection->is_ready()) continue;
+    free += batches_max - std::min(batches_max, slot.connection->batches());
+  }
+  return free;
+}
+
 std::shared_ptr<PgConnection> PgPool::take() {
   for (Slot& slot : slots_) {
     if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;

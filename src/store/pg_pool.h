@@ -39,6 +39,9 @@ class PgPool final : public EventSource {
   // The ready connection with the fewest batches in flight, or null. For owners that share them.
   std::shared_ptr<PgConnection> least_busy() const;
 
+  // How many more batches the ready connections may have in flight, where each has `batches_max`.
+  std::size_t free_batches(std::size_t batches_max) const;
+
   // A ready connection for the caller alone until it is given back, or null.
   std::shared_ptr<PgConnection> take();
   void give_back(const std::shared_ptr<PgConnection>& connection);

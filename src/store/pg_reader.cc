@@ -12,6 +12,7 @@ namespace earshot::store {
 namespace {
 
 constexpr std::size_t kCallsTogetherMax = 512;  // of reads that share a statement
+constexpr std::size_t kReadsTogetherMin = 8;    // are not taken apart
 constexpr std::size_t kBatchesMax = 2;          // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
@@ -122,9 +123,13 @@ void PgReader::dispatch() {
 
 void PgReader::dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_replica) {
   while (!waiting.empty()) {
+    const std::size_t free = pool.free_batches(kBatchesMax);
+    if (free == 0) return;
+    // What waits is shared out. As one large statement it would come back as one, its clients would
+    // ask again all at once, and the database and this server would take turns in standing still.
+    const std::size_t reads_max = std::max(kReadsTogetherMin, (waiting.size() + free - 1) / free);
     Shot shot;
     shot.connection = pool.least_busy();
-    if (!shot.connection || shot.connection->batches() >= kBatchesMax) return;
     shot.of_replica = to_replica;
     shot.company = waiting.front().command.company;
     std::size_t calls = 0;
@@ -132,7 +137,8 @@ void PgReader::dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_r
     std::deque<Read> others;
     for (Read& read : waiting) {
       const std::size_t more = read.command.calls.size();
-      const bool fits = shot.reads.empty() || calls + more <= kCallsTogetherMax;
+      const bool fits = shot.reads.empty() ||
+                        (shot.reads.size() < reads_max && calls + more <= kCallsTogetherMax);
       if (read.command.company == shot.company && fits) {
         calls += more;
         shot.reads.push_back(std::move(read));
