@@ -186,7 +186,9 @@ std::string absolute(const std::string& path) {
 Status check_store_place(std::string_view store) {
   if (store.empty()) return invalid_argument("--store: give a directory or a postgresql:// URL");
   // A directory of such a name is hardly meant.
-  if (store.find("://") != std::string_view::npos && !store::is_postgres_url(store)) {
+  const bool is_like_url = store.find("://") != std::string_view::npos ||
+                           store.starts_with("postgres:") || store.starts_with("postgresql:");
+  if (is_like_url && !store::is_postgres_url(store)) {
     return invalid_argument("--store: a URL must begin with postgresql:// or postgres://");
   }
   return {};

@@ -186,6 +186,7 @@ TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
       {"--tls-cert c", "--tls-key"},
       {"--tls-key k", "--tls-cert"},
       {"--store mysql://db/x", "postgresql://"},
+      {"--store postgresql:/db/x", "postgresql://"},
       {"--store postgresql://db/x --cache-bytes 1MiB", "--cache-bytes"},
       {"--store postgres://db/x --store-free-bytes-min 0", "--store-free-bytes-min"},
       {"--primary-proof-ms 0", "--primary-proof-ms"},

@@ -13,7 +13,8 @@ namespace {
 // What tells this server process from every other, and from itself started again. Plans must not
 // depend on when tables were last analysed: every statement goes by key. Nor are they made anew for
 // each execution, as those with short arrays would be: that costs more than a read of one call.
-// What is acknowledged is on disk, whatever the database's own setting.
+// What is acknowledged is on disk, and with the standby where there is one, whatever the database's
+// own setting.
 constexpr const char* kSetUp = R"(
 SELECT pg_postmaster_start_time()::text || ' ' || coalesce(host(inet_server_addr()), 'local') || ':'
     || coalesce(inet_server_port()::text, ''),
@@ -23,7 +24,10 @@ SELECT pg_postmaster_start_time()::text || ' ' || coalesce(host(inet_server_addr
   set_config('plan_cache_mode', 'force_generic_plan', false),
   set_config('client_min_messages', 'warning', false),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-    WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false))";
+    WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END,
+    false),
+  set_config('idle_in_transaction_session_timeout', '0', false),
+  set_config('search_path', 'pg_catalog', false))";
 
 // libpq's own words, of many lines: the first of them.
 std::string reason_of(PGconn* connection) {

@@ -62,6 +62,7 @@ class PgConnection final : public EventSource, public std::enable_shared_from_th
   void send(const std::vector<PgQuery>& queries, SteadyTime deadline, Done done);
 
   bool is_ready() const { return state_ == State::ready; }
+  bool was_ready() const { return proof_ != nullptr; }  // at some time
   bool has_ended() const { return state_ == State::ended; }
   std::size_t batches() const { return batches_.size(); }  // in flight
 

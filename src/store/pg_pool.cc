@@ -41,15 +41,14 @@ PgPool::~PgPool() {
 }
 
 void PgPool::connect(Slot& slot) {
-  const PgTarget& target = options_.targets[next_target_ % options_.targets.size()];
+  slot.target = next_target_;
+  const PgTarget& target = options_.targets[slot.target];
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(target.connect_seconds);
   slot.connection =
       PgConnection::connect(loop_, target, proofs_, deadline, options_.lock_time,
                             {[this] { on_ready(); },
-                             [this, &slot, name = target.name](const std::string& reason) {
-                               on_lost(slot, name + ": " + reason);
-                             }});
+                             [this, &slot](const std::string& reason) { on_lost(slot, reason); }});
   set_timer(true);
 }
 
@@ -62,14 +61,29 @@ void PgPool::on_ready() {
 
 void PgPool::on_lost(Slot& slot, const std::string& reason) {
   if (is_closing_) return;
-  // Each connection of the pool has a like one beside it: the next host is tried once by the first
-  // that is lost, not by each of them.
-  ++next_target_;
-  ++failures_;
-  if (failures_ == options_.targets.size()) log(Level::warn, "database_lost", {{"reason", reason}});
-  trouble_ = reason;
+  const std::size_t target = slot.target;
+  const bool was_ready = slot.connection->was_ready();
+  trouble_ = options_.targets[target].name + ": " + reason;
   slot.connection = nullptr;
   slot.is_taken = false;
+  // Of those that tried the same host only the first moves on to the next.
+  if (target == next_target_ && !is_ending_others_) {
+    next_target_ = (next_target_ + 1) % options_.targets.size();
+    ++failures_;
+    if (failures_ == options_.targets.size()) {
+      log(Level::warn, "database_lost", {{"reason", trouble_}});
+    }
+  }
+  // What has become of one of its connections becomes of all, and each would cost those who use it
+  // its deadline. Not so of one that never came up: there may be too many.
+  if (was_ready && !is_ending_others_) {
+    is_ending_others_ = true;
+    for (Slot& other : slots_) {
+      const auto connection = other.connection;
+      if (connection && other.target == target) connection->end(reason);
+    }
+    is_ending_others_ = false;
+  }
   slot.retry_at = choose_retry();
   set_timer(true);
 }
@@ -84,13 +98,15 @@ SteadyTime PgPool::choose_retry() {
   return now + milliseconds(some(random_));
 }
 
-std::shared_ptr<PgConnection> PgPool::least_busy() const {
+std::shared_ptr<PgConnection> PgPool::least_busy() {
   const Slot* best = nullptr;
   for (const Slot& slot : slots_) {
     if (!slot.connection || !slot.connection->is_ready()) continue;
     if (!best || slot.connection->batches() < best->connection->batches()) best = &slot;
   }
-  return best ? best->connection : nullptr;
+  if (!best) return nullptr;
+  set_timer(true);  // what is sent on it has a deadline
+  return best->connection;
 }
 
 std::size_t PgPool::free_batches(std::size_t batches_max) const {
@@ -106,6 +122,7 @@ std::shared_ptr<PgConnection> PgPool::take() {
   for (Slot& slot : slots_) {
     if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;
     slot.is_taken = true;
+    set_timer(true);
     return slot.connection;
   }
   return nullptr;

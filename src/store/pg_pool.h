@@ -37,7 +37,7 @@ class PgPool final : public EventSource {
   PgPool& operator=(const PgPool&) = delete;
 
   // The ready connection with the fewest batches in flight, or null. For owners that share them.
-  std::shared_ptr<PgConnection> least_busy() const;
+  std::shared_ptr<PgConnection> least_busy();
 
   // How many more batches the ready connections may have in flight, where each has `batches_max`.
   std::size_t free_batches(std::size_t batches_max) const;
@@ -58,6 +58,7 @@ class PgPool final : public EventSource {
  private:
   struct Slot {
     std::shared_ptr<PgConnection> connection;  // null: to be made at `retry_at`
+    std::size_t target = 0;                    // which host it is, or was, connected to
     bool is_taken = false;
     SteadyTime retry_at;
   };
@@ -74,11 +75,12 @@ class PgPool final : public EventSource {
   const Events events_;
   std::vector<Slot> slots_;  // they stay where they are
   std::size_t next_target_ = 0;
-  std::size_t failures_ = 0;  // to connect, one after the other
+  std::size_t failures_ = 0;  // of hosts, one after the other
   std::string trouble_;
   int timer_ = -1;
   bool timer_runs_ = false;
   bool is_closing_ = false;
+  bool is_ending_others_ = false;
   std::minstd_rand random_;
 };
 

@@ -77,7 +77,9 @@ PgReader::~PgReader() {
   for (Shot& shot : std::exchange(parked_, {})) {
     for (Read& read : shot.reads) answer(read, closing);
   }
-  for (LookUp& look_up : std::exchange(look_ups_, {})) look_up.done(closing);
+  for (auto* const look_ups : {&look_ups_, &resting_look_ups_}) {
+    for (LookUp& look_up : std::exchange(*look_ups, {})) look_up.done(closing);
+  }
 }
 
 void PgReader::read(ReadCommand command, Store::ReadDone done) {
@@ -258,9 +260,14 @@ void PgReader::retry_for_revision(Read read, bool of_replica, core::Revision rev
   dispatch_later();
 }
 
-bool PgReader::is_proved(const Shot& shot, SteadyTime now) const {
+bool PgReader::is_proved_primary(const PgConnection& connection, CompanyId company,
+                                 SteadyTime now) const {
   const auto lasts = site_.options.primary_proof;
-  return lasts.count() == 0 || shot.connection->proof().proved_since(shot.company) + lasts > now;
+  return lasts.count() == 0 || connection.proof().proved_since(company) + lasts > now;
+}
+
+bool PgReader::is_proved(const Shot& shot, SteadyTime now) const {
+  return is_proved_primary(*shot.connection, shot.company, now);
 }
 
 void PgReader::look_at_parked(SteadyTime now) {
@@ -348,20 +355,25 @@ void PgReader::check_asker(Read read, CallsView view, core::Revision directory) 
     CallsView view;
   };
   auto asked = std::make_shared<Asked>(Asked{std::move(read), std::move(view)});
-  look_up(asker->key()->key.access_key, directory, [this, asker, asked](Result<KeyPtr> key) {
+  const auto done = [this, asker, asked](Result<KeyPtr> key) {
     if (!key) return answer(asked->read, key.error());
     if (!asker->is_admitted_with(*key)) return answer(asked->read, denied("the key has changed"));
     answer(asked->read, std::move(asked->view));
-  });
+  };
+  take_look_up({asker->key()->key.access_key, asked->read.command.company, directory, done, {}});
 }
 
-void PgReader::look_up(std::string access_key, core::Revision directory, Store::KeyDone done) {
+void PgReader::look_up(std::string access_key, Store::KeyDone done) {
+  take_look_up({std::move(access_key), {}, 0, std::move(done), {}});
+}
+
+void PgReader::take_look_up(LookUp look_up) {
   if (look_ups_.size() >= site_.options.queue_commands_max) {
-    return done(unavailable("too many requests wait for the database"));
+    return look_up.done(unavailable("too many requests wait for the database"));
   }
   site_.counters.key_look_ups.fetch_add(1, std::memory_order_relaxed);
-  look_ups_.push_back({std::move(access_key), directory, std::move(done),
-                       std::chrono::steady_clock::now() + site_.options.request_time});
+  look_up.deadline = std::chrono::steady_clock::now() + site_.options.request_time;
+  look_ups_.push_back(std::move(look_up));
   pool_.keep_time();
   dispatch_later();
 }
@@ -375,36 +387,57 @@ void PgReader::send_look_ups() {
     auto sent = std::make_shared<std::vector<LookUp>>(std::move_iterator(look_ups_.begin()),
                                                       std::move_iterator(last));
     look_ups_.erase(look_ups_.begin(), last);
-    std::vector<PgQuery> queries(sent->size());
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      queries[i].statement = &kFindKey;
-      queries[i].params.add_text((*sent)[i].access_key);
+    std::vector<PgQuery> queries;
+    for (const LookUp& look_up : *sent) {
+      // First: the key is then as of that directory or a later one.
+      if (look_up.directory > 0) {
+        queries.emplace_back(PgQuery{&kReadHead}).params.add(look_up.company);
+      }
+      queries.emplace_back(PgQuery{&kFindKey}).params.add_text(look_up.access_key);
     }
-    connection->send(
-        queries, std::chrono::steady_clock::now() + site_.options.statement_time,
-        [this, sent](PgReply reply) { on_look_ups(std::move(*sent), std::move(reply)); });
+    connection->send(queries, std::chrono::steady_clock::now() + site_.options.statement_time,
+                     [this, connection, sent](PgReply reply) {
+                       on_look_ups(*connection, std::move(*sent), std::move(reply));
+                     });
+    prove_on(connection, {});
   }
 }
 
-void PgReader::on_look_ups(std::vector<LookUp> look_ups, PgReply reply) {
-  dispatch_later();
-  const auto now = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < look_ups.size(); ++i) {
-    LookUp& look_up = look_ups[i];
-    if (i < reply.results.size()) {
-      const PgResult& result = reply.results[i];
+void PgReader::on_look_ups(PgConnection& connection, std::vector<LookUp> look_ups, PgReply reply) {
+  const bool is_proved = is_proved_primary(connection, {}, std::chrono::steady_clock::now());
+  std::string trouble = reply.failure ? reply.failure->message : "the primary could not be proved";
+  const bool is_our_fault = reply.failure && reply.failure->fault == PgFault::ours;
+  std::size_t query = 0;
+  bool is_behind = false;
+  for (LookUp& look_up : look_ups) {
+    const std::size_t key_query = query + (look_up.directory > 0 ? 1 : 0);
+    bool is_good = key_query < reply.results.size();
+    if (is_good && look_up.directory > 0) {
+      const PgResult& head = reply.results[query];
+      is_good = head.rows() > 0 && head.number(0, 1) >= look_up.directory;
+      if (!is_good) is_behind = true;
+    } else if (is_good) {
+      is_good = is_proved;
+    }
+    query = key_query + 1;
+    if (is_good) {
+      const PgResult& result = reply.results[key_query];
       KeyPtr key;
-      if (result.rows() > 0) key = read_key(result, look_up.access_key, look_up.directory);
+      if (result.rows() > 0)
+        key = read_key(result, look_up.access_key, look_up.company, look_up.directory);
       site_.keys.put(look_up.access_key, key);
       look_up.done(std::move(key));
-    } else if (reply.failure->fault == PgFault::ours) {
-      look_up.done(internal("looking up a key: " + reply.failure->message));
-    } else if (is_closing_ || now >= look_up.deadline) {
-      look_up.done(database_unavailable(reply.failure->message));
+    } else if (is_our_fault) {
+      look_up.done(internal("looking up a key: " + trouble));
+    } else if (is_closing_ || std::chrono::steady_clock::now() >= look_up.deadline) {
+      look_up.done(database_unavailable(trouble));
     } else {
-      look_ups_.push_back(std::move(look_up));
+      resting_look_ups_.push_back(std::move(look_up));
     }
   }
+  // Another server has told of a later directory: this one was replaced.
+  if (is_behind) connection.end("it is behind what another server told");
+  if (!is_closing_) dispatch_later();
 }
 
 void PgReader::prove(CompanyId company, std::function<void(Status)> done) {
@@ -457,12 +490,15 @@ void PgReader::expire(SteadyTime now) {
 
 bool PgReader::tick(SteadyTime now) {
   for (Read& read : std::exchange(resting_, {})) waiting_.push_back(std::move(read));
+  for (LookUp& look_up : std::exchange(resting_look_ups_, {})) {
+    look_ups_.push_back(std::move(look_up));
+  }
   if (!waiting_.empty() || !waiting_replica_.empty() || !parked_.empty() || !look_ups_.empty()) {
     expire(now);
     look_at_parked(now);
     dispatch();
   }
-  return reads_count_ > 0 || !look_ups_.empty();
+  return reads_count_ > 0 || !look_ups_.empty() || !resting_look_ups_.empty();
 }
 
 }  // namespace earshot::store

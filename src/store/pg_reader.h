@@ -23,9 +23,8 @@ class PgReader {
   PgReader& operator=(const PgReader&) = delete;
 
   void read(ReadCommand command, Store::ReadDone done);
-  // As it is when this is called or later. What is found is known to hold until `directory` at
-  // least, where that revision of its company was seen before this is called.
-  void look_up(std::string access_key, core::Revision directory, Store::KeyDone done);
+  // As it is when this is called or later.
+  void look_up(std::string access_key, Store::KeyDone done);
   // Commits something, on any server: whether the database does, for the health of the store.
   void prove(CompanyId company, std::function<void(Status)> done);
 
@@ -40,7 +39,8 @@ class PgReader {
   };
   struct LookUp {
     std::string access_key;
-    core::Revision directory = 0;
+    CompanyId company;             // whose key it was, where
+    core::Revision directory = 0;  // this revision of the directory may have changed it
     Store::KeyDone done;
     SteadyTime deadline;
   };
@@ -64,13 +64,15 @@ class PgReader {
   void prove_on(const std::shared_ptr<PgConnection>& connection, CompanyId company);
   void send_proof(const std::shared_ptr<PgConnection>& connection, CompanyId company,
                   std::function<void(bool)> done);
+  bool is_proved_primary(const PgConnection& connection, CompanyId company, SteadyTime now) const;
   bool is_proved(const Shot& shot, SteadyTime now) const;
   void look_at_parked(SteadyTime now);
   void deliver(Shot shot);
   void check_head(Read read, CallsView view);
   void check_asker(Read read, CallsView view, core::Revision directory);
   void send_look_ups();
-  void on_look_ups(std::vector<LookUp> look_ups, PgReply reply);
+  void take_look_up(LookUp look_up);
+  void on_look_ups(PgConnection& connection, std::vector<LookUp> look_ups, PgReply reply);
   void expire(SteadyTime now);
   bool tick(SteadyTime now);
   void answer(Read& read, Result<CallsView> view);
@@ -84,6 +86,7 @@ class PgReader {
   std::deque<Read> waiting_replica_;  // for a replica
   std::vector<Read> resting_;         // tried in vain, and tried again with the next tick
   std::vector<LookUp> look_ups_;
+  std::vector<LookUp> resting_look_ups_;
   std::vector<Shot> parked_;  // answered by a server that is to be proved the primary
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted
   std::unique_ptr<PgPool> replicas_;

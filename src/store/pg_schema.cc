@@ -115,14 +115,17 @@ Result<int> migrate_once(PgSession& session) {
   }
 }
 
+Status check_citus(PgSession& session) {
+  if (TRY(session.run(kHasCitus)).boolean(0, 0)) return {};
+  return invalid_argument(
+      "the extension citus is not in " + session.place() +
+      ": install it on every node, then run CREATE EXTENSION citus as a superuser");
+}
+
 // Each table on its own, outside of a transaction: what is done stays done, and a run that was cut
 // off is taken up by the next.
 Status distribute(PgSession& session) {
-  if (!TRY(session.run(kHasCitus)).boolean(0, 0)) {
-    return invalid_argument(
-        "the extension citus is not in " + session.place() +
-        ": install it on every node, then run CREATE EXTENSION citus as a superuser");
-  }
+  TRY(check_citus(session));
   if (!TRY(is_distributed(session, "companies"))) {
     TRY(
         session.run_text("SELECT create_distributed_table('earshot.companies', 'company_id',"
@@ -168,6 +171,7 @@ Result<MigrateReport> migrate_postgres(const std::string& url, bool citus) {
   MigrateReport report;
   report.from = TRY(find_version(*session));
   if (report.from > migrations().back().version) return too_new(*session, report.from);
+  if (citus) TRY(check_citus(*session));
   TRY(make_versions(*session));
   while (report.to < migrations().back().version) report.to = TRY(migrate_once(*session));
   // New tables of a database that was distributed before are, too.

@@ -28,7 +28,8 @@ constexpr const char* kSetUp =
     " set_config('client_min_messages', 'warning', false),"
     " set_config('jit', 'off', false),"
     " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-    " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
+    " WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, "
+    "false)";
 
 constexpr PgStatement kSet = {"set", "SELECT set_config($1::text, $2::text, false)"};
 

@@ -27,7 +27,8 @@ void PgKeys::put(const std::string& access_key, KeyPtr key) {
   keys_[access_key] = std::move(key);
 }
 
-KeyPtr read_key(const PgResult& result, std::string access_key, core::Revision directory) {
+KeyPtr read_key(const PgResult& result, std::string access_key, CompanyId company,
+                core::Revision directory) {
   auto entry = std::make_shared<KeyEntry>();
   entry->company = {result.number(0, 0)};
   entry->key.access_key = std::move(access_key);
@@ -38,6 +39,8 @@ KeyPtr read_key(const PgResult& result, std::string access_key, core::Revision d
   std::ranges::copy(digest, entry->key.secret.digest.begin());
   entry->key.scopes = result.texts(0, 3);
   if (!result.is_null(0, 4)) entry->key.expires_at = result.timestamp(0, 4);
+  // Another company's key by now: of its directory nothing is known.
+  if (entry->company != company) directory = 0;
   entry->holds_until = std::max(result.number(0, 5), directory);
   return entry;
 }

@@ -60,9 +60,10 @@ struct PgSite {
   Counters counters;
 };
 
-// The key in a row of kFindKey's result, known to hold until `directory` at least. REQUIRES: there
-// is a row.
-KeyPtr read_key(const PgResult& result, std::string access_key, core::Revision directory);
+// The key in a row of kFindKey's result, known to hold until this revision of the company's
+// directory at least, if it is the company's. REQUIRES: there is a row.
+KeyPtr read_key(const PgResult& result, std::string access_key, CompanyId company,
+                core::Revision directory);
 
 // As an error of the store, for what could not be helped in time.
 inline Error database_unavailable(const std::string& reason) {

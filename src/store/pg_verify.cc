@@ -83,9 +83,9 @@ class CompanyCheck {
         head.timestamp(0, 3) != head_.time || !std::ranges::equal(hash, head_.hash, {}, [](char c) {
           return static_cast<std::uint8_t>(c);
         })) {
-      fault("its row in companies says revision " + std::to_string(head.number(0, 1)) +
-            ", and is not what the record of changes ends with, revision " +
-            std::to_string(head_.revision));
+      fault("its row in companies (revision " + std::to_string(head.number(0, 1)) +
+            ") and the end of the record of changes (revision " + std::to_string(head_.revision) +
+            ") differ in revision, directory revision, time or hash");
     }
     return {};
   }
@@ -264,8 +264,8 @@ Status check_strays(PgSession& session, VerifyReport& report) {
   for (const std::string table : kTables) {
     const PgResult strays =
         TRY(session.run_text("SELECT DISTINCT company_id::text FROM earshot." + table +
-                             " t WHERE NOT EXISTS (SELECT FROM earshot.companies c"
-                             " WHERE c.company_id = t.company_id) LIMIT " +
+                             " WHERE company_id NOT IN (SELECT company_id FROM earshot.companies)"
+                             " LIMIT " +
                              std::to_string(kVerifyFaultsMax)));
     for (int row = 0; row < strays.rows(); ++row) {
       add_fault(report, "company " + std::string(PQgetvalue(strays.get(), row, 0)) +

@@ -91,6 +91,7 @@ void PgCommitter::load() {
 }
 
 void PgCommitter::on_loaded(PgReply reply) {
+  note_end(reply);
   if (reply.failure) return fail(*reply.failure);
   loaded_ = std::move(reply.results);
   const PgResult& head = loaded_[1];
@@ -141,17 +142,25 @@ void PgCommitter::complete() {
       queries.emplace_back(PgQuery{part}).params.add(company_);
     }
   }
-  connection_->send(queries, std::chrono::steady_clock::now() + site_.options.statement_time,
+  // A directory may be large.
+  connection_->send(queries, std::chrono::steady_clock::now() + site_.options.request_time,
                     [this](PgReply reply) { on_completed(std::move(reply)); });
 }
 
+// All of it may have come, and the connection have ended behind it.
+void PgCommitter::note_end(PgReply& reply) const {
+  if (reply.failure || connection_->is_ready()) return;
+  reply.failure = PgFailure{PgFault::lost, "the connection was closed", reply.results.size()};
+}
+
 void PgCommitter::on_completed(PgReply reply) {
+  note_end(reply);
   if (reply.failure) return fail(*reply.failure);
   const std::size_t keys = keys_asked_.size();
   for (std::size_t i = 0; i < keys; ++i) {
     KeyPtr now;
     if (reply.results[i].rows() > 0) {
-      now = read_key(reply.results[i], keys_asked_[i], head_.directory_revision);
+      now = read_key(reply.results[i], keys_asked_[i], company_, head_.directory_revision);
     }
     site_.keys.put(keys_asked_[i], now);
     for (Job& job : batch_) {
@@ -243,6 +252,7 @@ void PgCommitter::on_committed(PgReply reply, std::size_t commit_query) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - sent_at_;
       writer_.observer_(batch_.size(), took.count());
     }
+    trouble_.clear();
     let_go(Transaction::ended);
     return answer_all();
   }

@@ -55,6 +55,7 @@ class PgCommitter {
   void begin();
   void load();
   void on_loaded(PgReply reply);
+  void note_end(PgReply& reply) const;
   void complete();
   void on_completed(PgReply reply);
   void take_directory(const PgResult& members, const PgResult& rules, const PgResult& workspaces);
