@@ -72,6 +72,19 @@ std::string text_of_duration(std::chrono::milliseconds duration) {
   return millis % 1000 == 0 ? std::to_string(millis / 1000) + "s" : std::to_string(millis) + "ms";
 }
 
+// A URL in the wrong place is quoted by the parser; what stands before its host is nobody's
+// business.
+std::string without_credentials(std::string message) {
+  for (std::size_t at = message.find("://"); at != std::string::npos;
+       at = message.find("://", at + 3)) {
+    const std::size_t begin = at + 3;
+    const std::size_t end = std::min(message.find_first_of(" '", begin), message.size());
+    const std::size_t sign = message.substr(begin, end - begin).rfind('@');
+    if (sign != std::string::npos) message.replace(begin, sign, "...");
+  }
+  return message;
+}
+
 // The options of one command, over CLI11.
 class Parser {
  public:
@@ -153,7 +166,7 @@ class Parser {
     } catch (const CLI::Error& error) {
       std::string message = error.what();
       std::ranges::replace(message, '\n', ' ');
-      return invalid_argument(std::move(message));
+      return invalid_argument(without_credentials(std::move(message)));
     }
     return std::optional<Text>();
   }

@@ -164,6 +164,17 @@ TEST(ServeOptions, TakeADatabaseInPlaceOfADirectory) {
   EXPECT_EQ(serve("").postgres.url, "");
 }
 
+TEST(StoreCommands, ShowNoPasswordOfAUrlInTheWrongPlace) {
+  for (const char* const line : {"dump postgresql://u:s3@cret@h/db",
+                                 "serve --store-statement-time postgresql://u:s3@cret@h/db"}) {
+    const auto task = parse(line);
+    ASSERT_FALSE(task) << line;
+    EXPECT_EQ(task.error().message.find("cret"), std::string::npos) << task.error().message;
+    EXPECT_NE(task.error().message.find("postgresql://...@h/db"), std::string::npos)
+        << task.error().message;
+  }
+}
+
 TEST(Migrate, NeedsADatabase) {
   const auto task = parse("migrate --store postgres://db/x --citus");
   ASSERT_TRUE(task);

@@ -112,6 +112,13 @@ Result<std::vector<PgTarget>> parse_postgres_url(const std::string& url,
 
   std::vector<PgTarget> targets;
   for (const Place& place : places) {
+    // libpq's own message would show what is part of a password.
+    const bool is_port = place.port.find_first_not_of("0123456789") == std::string::npos;
+    if (place.host.find('@') != std::string::npos || !is_port) {
+      return invalid_argument(
+          "the PostgreSQL URL has a host or port that is none; in a user or password write @ as "
+          "%40, / as %2F and : as %3A");
+    }
     PgTarget target{.name = place.name(), .parameters = {}, .connect_seconds = connect_seconds};
     for (const auto& [keyword, value] : options) {
       if (keyword == "host" || keyword == "hostaddr" || keyword == "port") continue;

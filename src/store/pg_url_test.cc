@@ -11,6 +11,17 @@ std::map<std::string, std::string> parameters(const PgTarget& target) {
   return {target.parameters.begin(), target.parameters.end()};
 }
 
+TEST(ParsePostgresUrl, RefusesAPasswordThatWasNotEscapedWithoutShowingIt) {
+  for (const char* const url : {"postgresql://u:s3cret@pw@h/db", "postgresql://u:s3cret/pw@h/db"}) {
+    const auto targets = parse_postgres_url(url);
+    ASSERT_FALSE(targets.has_value()) << url;
+    EXPECT_NE(targets.error().message.find("%40"), std::string::npos);
+    for (const char* const part : {"s3cret", "pw"}) {
+      EXPECT_EQ(targets.error().message.find(part), std::string::npos) << targets.error().message;
+    }
+  }
+}
+
 TEST(ParsePostgresUrl, MakesOneTargetOfEachHost) {
   const auto targets =
       parse_postgres_url("postgresql://ann:s3cret@db1:6001,db2:6002/earshot?sslmode=require");

@@ -83,9 +83,10 @@ class CompanyCheck {
         head.timestamp(0, 3) != head_.time || !std::ranges::equal(hash, head_.hash, {}, [](char c) {
           return static_cast<std::uint8_t>(c);
         })) {
-      fault("its row in companies (revision " + std::to_string(head.number(0, 1)) +
-            ") and the end of the record of changes (revision " + std::to_string(head_.revision) +
-            ") differ in revision, directory revision, time or hash");
+      fault("its row in companies says revision " + std::to_string(head.number(0, 1)) +
+            ", and is not what the record of changes ends with, revision " +
+            std::to_string(head_.revision) +
+            " (where these are the same: another directory revision, time or hash)");
     }
     return {};
   }

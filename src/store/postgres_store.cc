@@ -173,8 +173,10 @@ void PostgresStore::with_reader(Task&& task) {
 }
 
 void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
-  with_reader([access_key = std::move(access_key), done = std::move(done)](
-                  PgReader& reader) mutable { reader.look_up(std::move(access_key), std::move(done)); });
+  with_reader(
+      [access_key = std::move(access_key), done = std::move(done)](PgReader& reader) mutable {
+        reader.look_up(std::move(access_key), std::move(done));
+      });
 }
 
 void PostgresStore::read(ReadCommand command, ReadDone done) {
