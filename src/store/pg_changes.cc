@@ -50,8 +50,7 @@ PgChangeRow make_change_row(const ChangeKey& key, ChangeHead head, ChangeItems i
   row.call_ids.reserve(items.calls.size());
   for (const CallId call : items.calls) row.call_ids.push_back(call.value);
   std::ranges::sort(row.call_ids);
-  const auto repeated = std::ranges::unique(row.call_ids);
-  row.call_ids.erase(repeated.begin(), repeated.end());
+  row.call_ids.erase(std::unique(row.call_ids.begin(), row.call_ids.end()), row.call_ids.end());
   return row;
 }
 

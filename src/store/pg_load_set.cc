@@ -146,7 +146,7 @@ void PgLoadSet::load_things(Batch& batch, const PgStatement& statement, CompanyI
                             std::span<const std::uint64_t> ids, LoadTable<Thing>& rows, Read read) {
   if (ids.empty()) return;
   batch.add(statement, std::move(PgParams().add(id).add_numbers(ids)),
-            [this, id, &rows, read](const PgResult& found) -> Status {
+            [&, id, read](const PgResult& found) -> Status {
               for (int i = 0; i < found.rows(); ++i) {
                 Thing thing = TRY(Result<Thing>(read(found, i)));
                 const LoadRowKey key{id, thing.id.value};

@@ -101,8 +101,7 @@ class CompanyCheck {
       if (const auto* call = std::get_if<CallChanged>(&change)) calls.push_back(call->call.value);
     }
     std::ranges::sort(calls);
-    const auto repeated = std::ranges::unique(calls);
-    calls.erase(repeated.begin(), repeated.end());
+    calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
     if (calls != part.call_ids) {
       fault("revision " + std::to_string(part.key.revision) + ", part at " +
             std::to_string(part.key.first_n) + " names other calls than its changes");

@@ -357,8 +357,7 @@ void PgCommitter::close() {
 }
 
 PgWriter::PgWriter(Loop& loop, PgSite& site)
-    : loop_(loop),
-      site_(site),
+    : site_(site),
       pool_(loop, {site.targets, site.options.write_connections, site.lock_time()}, site.proofs,
             {[this] { serve(); }, [this](SteadyTime now) { return tick(now); }}) {}
 

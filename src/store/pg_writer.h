@@ -117,7 +117,6 @@ class PgWriter {
   bool tick(SteadyTime now);
   void forget_some();
 
-  Loop& loop_;
   PgSite& site_;
   Store::CommitObserver observer_;
   std::unordered_map<CompanyId, std::unique_ptr<PgCommitter>> committers_;
