@@ -27,8 +27,8 @@ tests, test = suite()
 
 
 class Worker:
-    """One connection that writes and reads calls of its own, so that what it sees is decided by
-    what it asked."""
+    """Writes and reads calls of its own, on a connection to each server, so that what it sees is
+    decided by what it asked."""
 
     def __init__(self, company_id, calls, seed):
         self.company_id = company_id
@@ -37,15 +37,16 @@ class Worker:
         self.unanswered = []
         self.answered = 0
 
-    def run(self, server, model, is_over):
-        """Asks until it is over or the server is gone; what has no answer then is kept as
-        unanswered."""
+    def run(self, servers, model, is_over):
+        """Asks now one server and now another until it is over or one is gone; what has no answer
+        then is kept as unanswered."""
         company = model.companies[self.company_id]
         self.unanswered = []
         batch = []
         try:
-            client = server.client(*key_of(self.company_id), timeout=20)
+            clients = [server.client(*key_of(self.company_id), timeout=20) for server in servers]
             while not is_over():
+                client = self.random.choice(clients)
                 batch = [
                     random_request(self.random, self.calls)
                     for _ in range(self.random.choice([1, 1, 2, 4, 8]))
@@ -60,7 +61,8 @@ class Worker:
                     answer = client.connection.receive()
                     check_against_model(company, *batch.pop(0), answer)
                     self.answered += 1
-            client.close()
+            for client in clients:
+                client.close()
         except (Closed, ConnectionError):
             self.unanswered = batch
 
@@ -199,7 +201,7 @@ def follows_the_model(env):
         in_threads(
             [
                 lambda worker=worker: worker.run(
-                    history.server, history.model, lambda: time.monotonic() > end
+                    [history.server], history.model, lambda: time.monotonic() > end
                 )
                 for worker in workers
             ]
@@ -219,6 +221,38 @@ def follows_the_model(env):
     env.note(f"{answered} requests, {history.loads} loads")
 
 
+@test(
+    "three servers at once leave behind what the model says", seconds=120, stores=("postgres",)
+)
+def three_servers_follow_the_model(env):
+    history = History(env)
+    servers = [history.server, *(Server(env, "--drain-delay", "0") for _ in range(2))]
+    answered = 0
+    for _ in range(12):
+        history.change_records()
+        history.server = env.random.choice(servers)
+        history.check_all()
+        workers = history.workers(2)
+        end = time.monotonic() + 0.4
+        in_threads(
+            [
+                lambda worker=worker: worker.run(
+                    servers, history.model, lambda: time.monotonic() > end
+                )
+                for worker in workers
+            ]
+        )
+        answered += sum(worker.answered for worker in workers)
+        check(not any(worker.unanswered for worker in workers), "requests without an answer")
+        history.check_all()
+    history.check_dump()
+    for server in servers:
+        server.stop()
+    history.verify()
+    check(answered > 100, "hardly a request was answered:", answered)
+    env.note(f"{answered} requests, {history.loads} loads")
+
+
 def killed_writing(history):
     """Kills the server under several writers, starts it again and lets the model follow; requests
     answered."""
@@ -233,7 +267,7 @@ def killed_writing(history):
     in_threads(
         [
             *[
-                lambda worker=worker: worker.run(history.server, history.model, never)
+                lambda worker=worker: worker.run([history.server], history.model, never)
                 for worker in workers
             ],
             kill,
