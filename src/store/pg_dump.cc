@@ -157,7 +157,7 @@ Status dump_all(PgSession& session, const TakeRecord& take) {
 }  // namespace
 
 Status dump_over_postgres(PgSession& session, const TakeRecord& take) {
-  const Status dumped = dump_all(session, take);
+  Status dumped = dump_all(session, take);
   session.roll_back();  // it only read
   return dumped;
 }

@@ -240,9 +240,9 @@ Status PgLoadTarget::remove_call(CompanyId id, CallId call) {
 }
 
 Status PgLoadTarget::remove_keys(LoadCompany& company) {
-  const PgResult removed =
-      TRY(session_.run(kRemoveKeysOfCompany, std::move(PgParams().add(company.id))));
+  const PgResult removed = TRY(session_.run(kRemoveKeysOfCompany, PgParams().add(company.id)));
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(removed.rows()));
   for (int i = 0; i < removed.rows(); ++i) names.emplace_back(removed.text(i, 0));
   std::ranges::sort(names);
   for (const std::string& name : names) {

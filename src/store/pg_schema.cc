@@ -94,7 +94,7 @@ Result<int> migrate_in_transaction(PgSession& session) {
 Result<int> migrate_once(PgSession& session) {
   for (int tries = 1;; ++tries) {
     TRY(session.begin());
-    const Result<int> version = migrate_in_transaction(session);
+    Result<int> version = migrate_in_transaction(session);
     if (version) {
       const PgEnding ending = session.commit();
       if (ending.outcome == PgEnding::Outcome::committed) return version;
@@ -163,7 +163,7 @@ Result<SchemaState> check_schema(PgSession& session) {
 Result<MigrateReport> migrate_postgres(const std::string& url, bool citus) {
   PgSessionOptions options;
   options.silence_max = kSilenceMax;
-  const auto session = TRY(PgSession::open(url, std::move(options)));
+  const auto session = TRY(PgSession::open(url, options));
   if (!TRY(session->run(kIsUtf8)).boolean(0, 0)) {
     return invalid_argument("the database of " + session->place() +
                             " is not one of UTF-8: make it with ENCODING 'UTF8'");

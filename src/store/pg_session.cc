@@ -41,7 +41,7 @@ bool rolls_back_commit(std::string_view sqlstate) {
 }  // namespace
 
 Result<std::unique_ptr<PgSession>> PgSession::open(const std::string& url,
-                                                   PgSessionOptions options) {
+                                                   const PgSessionOptions& options) {
   const std::vector<PgTarget> targets = TRY(parse_postgres_url(url, options.session_attrs));
   std::string why;
   for (const PgTarget& target : targets) {

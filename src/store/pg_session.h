@@ -47,7 +47,7 @@ class PgSession {
  public:
   // Connects to the first host that takes it. Also invalid_argument: a URL that cannot be read.
   static Result<std::unique_ptr<PgSession>> open(const std::string& url,
-                                                 PgSessionOptions options = {});
+                                                 const PgSessionOptions& options = {});
   ~PgSession();
   PgSession(const PgSession&) = delete;
   PgSession& operator=(const PgSession&) = delete;

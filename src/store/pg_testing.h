@@ -102,8 +102,8 @@ class PgTestDatabase {
   std::string url() const {
     return name_.empty() ? test_database_url() : with_database(test_server_url(), name_);
   }
-  std::unique_ptr<PgSession> connect(PgSessionOptions options = {}) const {
-    return must(PgSession::open(url(), std::move(options)));
+  std::unique_ptr<PgSession> connect(const PgSessionOptions& options = {}) const {
+    return must(PgSession::open(url(), options));
   }
   // Statements by hand, as an operator (or an intruder) gives them; the last one's first column.
   std::string ask(const std::string& sql) const {

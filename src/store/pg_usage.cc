@@ -21,12 +21,11 @@ Status add_some(PgSession& session, std::span<const DayUsage> more,
   }
   // Counts are worth no wait for a disk or a standby: a failover may forget the newest.
   TRY(session.run_text("BEGIN; SET LOCAL synchronous_commit = off"));
-  const Status added =
-      session.run_all(calls, [&](std::size_t call, const PgResult& result) -> Status {
-        ASSERT(result.rows() == 1);
-        sums[order[call]].requests = result.number(0, 0);
-        return {};
-      });
+  Status added = session.run_all(calls, [&](std::size_t call, const PgResult& result) -> Status {
+    ASSERT(result.rows() == 1);
+    sums[order[call]].requests = result.number(0, 0);
+    return {};
+  });
   if (!added) {
     session.roll_back();
     return added;

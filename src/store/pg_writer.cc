@@ -306,7 +306,7 @@ void PgCommitter::let_go(Transaction state) {
   if (state == Transaction::open && connection->is_ready()) {
     connection->send({PgQuery{&kRollback}},
                      std::chrono::steady_clock::now() + site_.options.statement_time,
-                     [](PgReply) {});
+                     [](const PgReply&) {});
   }
   writer_.give_back(connection);
 }

@@ -211,7 +211,7 @@ def survives_both(env):
             history.databases.server.end(sent)
 
         run = [
-            lambda worker=worker: worker.run(history.server, history.model, lambda: False)
+            lambda worker=worker: worker.run([history.server], history.model, lambda: False)
             for worker in workers
         ]
         in_threads([*run, crash], seconds=30)
