@@ -101,6 +101,15 @@ class ModelStore : public store::Store {
     });
   }
 
+  // Not built yet.
+  void read_access(store::AccessCommand, AccessDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  void read_user_calls(store::UserCallsCommand, UserCallsDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  const Digest& cursor_secret() const override { return cursor_secret_; }
+
   void write(store::GrantCommand command, WriteDone done) override {
     commands.push_back(command);
     answer([this, command = std::move(command), done = std::move(done)] {
@@ -179,6 +188,7 @@ class ModelStore : public store::Store {
   void observe_commits(CommitObserver new_observer) override { observer = std::move(new_observer); }
 
  private:
+  const Digest cursor_secret_{};
   void answer(std::function<void()> work) {
     if (is_deferred) {
       deferred_.push_back(std::move(work));

@@ -15,6 +15,7 @@ namespace earshot::core {
 // A set of ways.
 enum class Way : std::uint8_t { participant = 1, shared = 2, profile = 4, individual = 8 };
 using Ways = std::uint8_t;
+inline constexpr Ways kAllWays = 15;
 
 inline bool has(Ways ways, Way way) { return (ways & static_cast<Ways>(way)) != 0; }
 

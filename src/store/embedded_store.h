@@ -70,6 +70,14 @@ class EmbeddedStore final : public Store {
   }
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
+  // Not built yet.
+  void read_access(AccessCommand, AccessDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  void read_user_calls(UserCallsCommand, UserCallsDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
   Result<VerifyReport> verify() override;
@@ -82,6 +90,7 @@ class EmbeddedStore final : public Store {
   void observe_commits(CommitObserver observer) override { observer_ = std::move(observer); }
 
  private:
+  const Digest cursor_secret_{};
   using Job = CommitQueue::Job;
 
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);

@@ -30,6 +30,14 @@ class PostgresStore final : public Store {
   Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) override;
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
+  // Not built yet.
+  void read_access(AccessCommand, AccessDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  void read_user_calls(UserCallsCommand, UserCallsDone done) override {
+    done(unavailable("access cannot be read yet"));
+  }
+  const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
   Result<VerifyReport> verify() override;
@@ -42,6 +50,7 @@ class PostgresStore final : public Store {
   void observe_commits(CommitObserver observer) override;
 
  private:
+  const Digest cursor_secret_{};
   class Watch;
 
   PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,

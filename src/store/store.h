@@ -14,10 +14,12 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "core/decide.h"
 #include "core/entry.h"
 #include "core/packed_entry.h"
 #include "core/record.h"
+#include "core/rules.h"
 #include "core/types.h"
 
 namespace earshot::store {
@@ -68,6 +70,64 @@ struct CallsView {
   core::Revision revision = 0;
   // In the order asked; never null; without rows that are awaiting a sweep.
   std::vector<core::PackedEntryPtr> entries;
+};
+
+// What an answer about access is to be as of: now, or what is given here. A revision alone is
+// judged at its own time, a time alone by the newest revision that is not later; both together are
+// the revision judged at that time, as further pages of an answer are.
+struct Moment {
+  std::optional<core::Revision> revision;
+  std::optional<Time> at;
+
+  bool is_now() const { return !revision && !at; }
+};
+
+// What an answer about access is as of.
+struct AsOf {
+  core::Revision revision = 0;
+  Time time;  // whether grants have expired is judged by it
+};
+
+// What decides about access to some calls.
+struct AccessCommand {
+  CompanyId company;
+  // Distinct calls; of each, the users that will be asked about.
+  std::vector<core::CallUsers> calls;
+  // All users will be asked about: `users` of the calls need not say them.
+  bool everybody = false;
+  Moment moment;
+  core::Revision at_least = 0;  // of an answer as of now: this revision or a later one
+  AskerPtr asker;
+};
+
+// All of it as of one moment, and good for the users that the command named: of others, rows and
+// directory may lack something.
+struct AccessView {
+  AsOf as_of;
+  std::shared_ptr<const core::Directory> directory;  // never null
+  std::vector<core::PackedEntryPtr> entries;  // in the order asked; never null; without dead rows
+};
+
+// Calls that a user may have, in the order of their ids.
+struct UserCallsCommand {
+  CompanyId company;
+  UserId user;
+  core::Ways ways = core::kAllWays;  // by one of these at least
+  CallId after;                      // only those behind it; 0: from the first on
+  std::size_t calls_max = 0;         // how many to look at, at most
+  Moment moment;
+  core::Revision at_least = 0;
+  AskerPtr asker;
+};
+
+// Good for this user. No call that one of the ways holds for is left out between `after` and
+// `last`; others may be among them.
+struct UserCallsView {
+  AsOf as_of;
+  std::shared_ptr<const core::Directory> directory;  // never null
+  std::vector<CallId> calls;                         // ascending
+  std::vector<core::PackedEntryPtr> entries;         // of the calls
+  std::optional<CallId> last;  // looked at up to here, and more may follow; absent: to the end
 };
 
 // What a write came to: the outcome of its decision, and the company's revision that holds it
@@ -157,6 +217,19 @@ class Store {
   // the revision asked for is not there), internal.
   using ReadDone = std::function<void(Result<CallsView>)>;
   virtual void read(ReadCommand command, ReadDone done) = 0;
+
+  // Reads what decides about access to calls: the answer is core::CallRules' or core::explain's to
+  // give. `done` and errors as of read(), and of a moment that is not there: gone (retention has
+  // cut it off; the message says which is the oldest revision), invalid_argument (it is later than
+  // the newest revision, or than now).
+  using AccessDone = std::function<void(Result<AccessView>)>;
+  virtual void read_access(AccessCommand command, AccessDone done) = 0;
+  using UserCallsDone = std::function<void(Result<UserCallsView>)>;
+  virtual void read_user_calls(UserCallsCommand command, UserCallsDone done) = 0;
+
+  // The secret that cursors are signed with: the same for every server of the store, and after a
+  // restart. Any thread; never waits.
+  virtual const Digest& cursor_secret() const = 0;
 
   // Decides and applies a command as one atomic, durable revision. `done` is called exactly once,
   // on a thread of the store, after the change is on disk and visible to every read that starts
