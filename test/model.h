@@ -14,6 +14,8 @@
 
 #include "base/result.h"
 #include "core/decide.h"
+#include "core/directory.h"
+#include "core/entry.h"
 #include "core/record.h"
 #include "core/rules.h"
 #include "core/types.h"
@@ -303,6 +305,26 @@ class Model {
       }
     }
     return records;
+  }
+
+  // What a store loads of a company.
+  struct Loaded {
+    core::Directory directory;
+    std::map<CallId, core::CallEntry> entries;  // of calls that are there
+  };
+  Loaded load(CompanyId company, core::Stamp stamp = {}) const {
+    Loaded loaded;
+    const Everything* const all = find(company);
+    if (all == nullptr) return loaded;
+    for (const auto& [id, thing] : all->workspaces) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->profiles) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->users) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->calls) loaded.entries[id].call = core::facts_of(thing);
+    for (const auto& [call, user] : all->shares) loaded.entries[call].put_share(user, stamp);
+    for (const auto& [pair, grant] : all->grants) {
+      loaded.entries[pair.first].put_grant(pair.second, grant, stamp);
+    }
+    return loaded;
   }
 
   // Every way by which the user hears the call, by the letter of the rules.

@@ -47,7 +47,7 @@ Decision decide_give(std::span<const CallUsers> calls, std::span<const EntryPtr>
     const CallEntry& entry = *entries[i];
     CallRules rules(directory, entry);
     for (const UserId user : calls[i].users) {
-      if (rules.ways_as_if_active(user, now) != 0) continue;
+      if (rules.find(user, now).ways_if_active != 0) continue;
       changes.push_back({i, user, stored_grant(entry, user), Grant{}});
     }
   }
