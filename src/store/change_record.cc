@@ -18,6 +18,8 @@ constexpr std::uint8_t kAfter = 2;
 constexpr std::uint8_t kBeforeBody = 4;
 constexpr std::uint8_t kAfterBody = 8;
 constexpr std::uint8_t kShare = 16;
+// Of pairs and calls: what was before was dead.
+constexpr std::uint8_t kDead = 32;
 
 bool has_body(const std::optional<core::Grant>& grant) { return grant && *grant != core::Grant{}; }
 
@@ -44,6 +46,14 @@ ChangeHead read_head(ByteReader& reader) {
   return head;
 }
 
+// A dead row is one that was there, and when it died is known.
+core::Revision read_dead_since(ByteReader& reader, std::uint8_t flags) {
+  if ((flags & kDead) == 0) return 0;
+  const core::Revision revision = reader.varint();
+  if (revision == 0 || (flags & kBefore) == 0) fail(reader);
+  return revision;
+}
+
 void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
   const CallId call{reader.fixed64()};
   const core::Stamp previous = read_stamp(reader);
@@ -52,14 +62,15 @@ void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
   for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
     const UserId user{reader.fixed64()};
     const std::uint8_t flags = reader.byte();
+    const core::Revision dead_since = read_dead_since(reader, flags);
     if (flags & kShare) {
-      if ((flags & ~(kShare | kBefore | kAfter)) != 0) fail(reader);
-      changes.push_back(
-          ShareChanged{call, previous, user, (flags & kBefore) != 0, (flags & kAfter) != 0});
+      if ((flags & ~(kShare | kBefore | kAfter | kDead)) != 0) fail(reader);
+      changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0,
+                                     (flags & kAfter) != 0, dead_since});
       continue;
     }
-    GrantChanged change{call, previous, user, {}, {}};
-    if (flags > (kBefore | kAfter | kBeforeBody | kAfterBody)) fail(reader);
+    GrantChanged change{call, previous, user, {}, {}, dead_since};
+    if ((flags & ~(kBefore | kAfter | kBeforeBody | kAfterBody | kDead)) != 0) fail(reader);
     if (flags & kBefore) change.before.emplace();
     if (flags & kAfter) change.after.emplace();
     if (flags & kBeforeBody) change.before = read_grant_body(reader);
@@ -73,7 +84,8 @@ CallChanged read_call(ByteReader& reader) {
   change.call = {reader.fixed64()};
   change.previous = read_stamp(reader);
   const std::uint8_t flags = reader.byte();
-  if (flags > (kBefore | kAfter)) fail(reader);
+  if ((flags & ~(kBefore | kAfter | kDead)) != 0) fail(reader);
+  change.dead_since = read_dead_since(reader, flags);
   if (flags & kBefore) (change.before = read_call_body(reader))->id = change.call;
   if (flags & kAfter) (change.after = read_call_body(reader))->id = change.call;
   return change;
@@ -119,7 +131,8 @@ std::optional<ChangeKey> decode_change_key(std::string_view bytes) {
 
 Digest hash_change(std::string_view key, std::string_view value) { return sha256(key, value); }
 
-void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags) {
+void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags,
+                            core::Revision dead_since) {
   if (group_count_ == 0 || group_call_ != call) {
     end_group();
     group_call_ = call;
@@ -129,7 +142,8 @@ void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std:
   ++group_count_;
   ++count_;
   append_fixed64(group_, user.value);
-  append_byte(group_, flags);
+  append_byte(group_, flags | (dead_since ? kDead : std::uint8_t{0}));
+  if (dead_since) append_varint(group_, dead_since);
 }
 
 void ChangeWriter::end_group() {
@@ -149,7 +163,7 @@ void ChangeWriter::add(const GrantChanged& change) {
   if (change.after) flags |= kAfter;
   if (has_body(change.before)) flags |= kBeforeBody;
   if (has_body(change.after)) flags |= kAfterBody;
-  add_pair(change.call, change.previous, change.user, flags);
+  add_pair(change.call, change.previous, change.user, flags, change.dead_since);
   if (flags & kBeforeBody) append_grant_body(group_, *change.before);
   if (flags & kAfterBody) append_grant_body(group_, *change.after);
 }
@@ -158,7 +172,7 @@ void ChangeWriter::add(const ShareChanged& change) {
   std::uint8_t flags = kShare;
   if (change.before) flags |= kBefore;
   if (change.after) flags |= kAfter;
-  add_pair(change.call, change.previous, change.user, flags);
+  add_pair(change.call, change.previous, change.user, flags, change.dead_since);
 }
 
 void ChangeWriter::add(const CallChanged& change) {
@@ -169,7 +183,9 @@ void ChangeWriter::add(const CallChanged& change) {
   append_fixed64(items_, change.call.value);
   append_stamp(items_, change.previous);
   append_byte(items_, static_cast<std::uint8_t>((change.before ? kBefore : 0) |
-                                                (change.after ? kAfter : 0)));
+                                                (change.after ? kAfter : 0) |
+                                                (change.dead_since ? kDead : 0)));
+  if (change.dead_since) append_varint(items_, change.dead_since);
   if (change.before) append_call_body(items_, *change.before);
   if (change.after) append_call_body(items_, *change.after);
 }

@@ -139,6 +139,23 @@ TEST(ChangeRecord, EveryKindOfChangeIsReadBack) {
   EXPECT_FALSE(std::get<KeyChanged>(part->changes[8]).after);
 }
 
+TEST(ChangeRecord, SaysSinceWhenWhatWasTakenAwayWasDead) {
+  ChangeWriter writer;
+  writer.add(GrantChanged{{7}, {3, 1}, {1}, kLongGrant, std::nullopt, 300});
+  writer.add(ShareChanged{{7}, {3, 1}, {3}, true, false, 2});
+  writer.add(ShareChanged{{7}, {3, 1}, {4}, true, false});
+  writer.add(CallChanged{{9}, {}, kCall, std::nullopt, 5});
+  const auto part = decode_change(writer.finish(head_of(Operation::sweep)));
+  ASSERT_TRUE(part);
+  ASSERT_EQ(part->changes.size(), 4U);
+  EXPECT_EQ(std::get<GrantChanged>(part->changes[0]).dead_since, 300U);
+  EXPECT_EQ(std::get<GrantChanged>(part->changes[0]).before, kLongGrant);
+  EXPECT_EQ(std::get<ShareChanged>(part->changes[1]).dead_since, 2U);
+  EXPECT_EQ(std::get<ShareChanged>(part->changes[2]).dead_since, 0U);
+  EXPECT_EQ(std::get<CallChanged>(part->changes[3]).dead_since, 5U);
+  EXPECT_EQ(std::get<CallChanged>(part->changes[3]).before->title, kCall.title);
+}
+
 TEST(ChangeRecord, ASingleGiveIsSmall) {
   ChangeWriter writer;
   writer.add(GrantChanged{{7}, {100'000, 0}, {1}, std::nullopt, core::Grant{}});
