@@ -188,7 +188,7 @@ class ModelStore : public store::Store {
   void observe_commits(CommitObserver new_observer) override { observer = std::move(new_observer); }
 
  private:
-  const Digest cursor_secret_{};
+  Digest cursor_secret_{};
   void answer(std::function<void()> work) {
     if (is_deferred) {
       deferred_.push_back(std::move(work));
