@@ -198,13 +198,13 @@ class Model {
     return found;
   }
 
-  // What remains of an expired grant: nothing.
-  bool sweep(CompanyId company, CallId call, UserId user, Time now) {
-    auto& grants = companies_[company].grants;
-    const auto grant = grants.find({call, user});
-    if (grant == grants.end() || is_live(grant->second, now)) return false;
-    grants.erase(grant);
-    return true;
+  // The same when everything that has expired is swept.
+  Model swept(Time now) const {
+    Model left = *this;
+    for (auto& [id, all] : left.companies_) {
+      std::erase_if(all.grants, [&](const auto& row) { return !is_live(row.second, now); });
+    }
+    return left;
   }
 
   // What a check tells: the ways, or the reason that lies nearest.
@@ -260,6 +260,16 @@ class Model {
   bool is_active(CompanyId company, UserId user) const {
     return companies_.at(company).users.at(user).active;
   }
+  // Whether everything of the company is the same in the other.
+  bool is_same(CompanyId company, const Model& other) const {
+    const Everything* const a = find(company);
+    const Everything* const b = other.find(company);
+    if (a == nullptr || b == nullptr) return a == b;
+    return a->company == b->company && a->keys == b->keys && a->workspaces == b->workspaces &&
+           a->profiles == b->profiles && a->users == b->users && a->calls == b->calls &&
+           a->shares == b->shares && a->grants == b->grants;
+  }
+
   // Of which calls the record, the shares or the grants are not the same in the other.
   std::set<CallId> calls_that_differ(CompanyId company, const Model& other) const {
     static const Everything nothing;

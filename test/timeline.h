@@ -27,19 +27,32 @@ class Timeline {
     core::Revision revision = 0;
     Time time;
     std::shared_ptr<const Model> state;
+    std::set<CallId> touched;
   };
 
   // The state as it is now. What is changed here belongs to no revision until note() says so.
   Model now;
 
   // The company has come to its next revision, which is the state as it is now. Times of revisions
-  // never go back, however the clock does.
-  void note(CompanyId company, Time clock) {
+  // never go back, however the clock does. `touched`: calls that a change named without leaving
+  // them other than they were.
+  void note(CompanyId company, Time clock, std::set<CallId> touched = {}) {
     auto& points = companies_[company];
-    if (points.empty()) points.push_back({0, Time{INT64_MIN}, std::make_shared<const Model>()});
+    if (points.empty()) points.push_back({0, Time{INT64_MIN}, std::make_shared<const Model>(), {}});
     const Point& last = points.back();
-    points.push_back(
-        {last.revision + 1, std::max(last.time, clock), std::make_shared<const Model>(now)});
+    points.push_back({last.revision + 1, std::max(last.time, clock),
+                      std::make_shared<const Model>(now), std::move(touched)});
+  }
+
+  // The company has come to a next revision that left everything as it was for whoever asks: what
+  // had expired was swept.
+  void note_sweep(CompanyId company, Time time) {
+    ASSERT(companies_.contains(company));
+    Point next = last_point(company);
+    ++next.revision;
+    next.time = std::max(next.time, time);
+    next.touched.clear();
+    companies_[company].push_back(std::move(next));
   }
 
   core::Revision newest(CompanyId company) const { return last_point(company).revision; }
@@ -75,12 +88,16 @@ class Timeline {
     return point(company, revision).time;
   }
 
-  // Of which calls anything is other than it was at some revision after this one, or at it.
-  std::set<CallId> calls_changed_after(CompanyId company, core::Revision revision) const {
-    std::set<CallId> calls;
+  // Which calls a change after this revision left other than they were, and which it only named.
+  struct Changed {
+    std::set<CallId> surely, perhaps;
+  };
+  Changed calls_changed_after(CompanyId company, core::Revision revision) const {
+    Changed calls;
     for (const Point& one : points(company)) {
       if (one.revision <= revision || one.revision == 0) continue;
-      calls.merge(one.state->calls_that_differ(company, at(company, one.revision - 1)));
+      calls.surely.merge(one.state->calls_that_differ(company, at(company, one.revision - 1)));
+      calls.perhaps.insert(one.touched.begin(), one.touched.end());
     }
     return calls;
   }
@@ -88,7 +105,7 @@ class Timeline {
  private:
   const std::vector<Point>& points(CompanyId company) const {
     static const std::vector<Point> nothing = {
-        {0, Time{INT64_MIN}, std::make_shared<const Model>()}};
+        {0, Time{INT64_MIN}, std::make_shared<const Model>(), {}}};
     const auto found = companies_.find(company);
     return found == companies_.end() ? nothing : found->second;
   }

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/text.h"
+#include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/embedded_store.h"
 
@@ -18,48 +19,6 @@ namespace earshot::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "earshot-store-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-struct EmbeddedPlace final : StorePlace {
-  std::unique_ptr<store::Store> open(Clock clock) override {
-    options.directory = directory.path() + "/store";
-    options.clock = std::move(clock);
-    auto opened = store::open_embedded(options);
-    EXPECT_TRUE(opened.has_value()) << opened.error().message;
-    return opened ? std::move(*opened) : nullptr;
-  }
-  TemporaryDirectory directory;
-  store::EmbeddedOptions options;
-};
-
-StoreKind embedded(std::string name, std::function<void(store::EmbeddedOptions&)> tune,
-                   int history_steps = 700) {
-  return {std::move(name),
-          [tune] {
-            auto place = std::make_unique<EmbeddedPlace>();
-            place->options.free_bytes_min = 0;
-            place->options.cache_bytes = 1 << 20;
-            place->options.block_cache_bytes = 1 << 20;
-            tune(place->options);
-            return place;
-          },
-          history_steps};
-}
 
 INSTANTIATE_TEST_SUITE_P(
     Embedded, StoreSuite,

@@ -10,6 +10,7 @@
 #include <future>
 #include <thread>
 
+#include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/pg_proxy_testing.h"
 #include "store/pg_testing.h"
@@ -23,29 +24,6 @@ using store::PgTestDatabase;
 
 // On the wire, where it is carried out; where it is prepared, other bytes stand around the name.
 const std::string kExecutesCommit("\0commit\0", 8);
-
-struct PostgresPlace final : StorePlace {
-  std::unique_ptr<store::Store> open(Clock clock) override {
-    options.url = database.url();
-    options.clock = std::move(clock);
-    auto opened = store::open_postgres(options);
-    EXPECT_TRUE(opened.has_value()) << opened.error().message;
-    return opened ? std::move(*opened) : nullptr;
-  }
-  PgTestDatabase database;
-  store::PostgresOptions options;
-};
-
-StoreKind postgres(std::string name, std::function<void(store::PostgresOptions&)> tune,
-                   int history_steps) {
-  return {std::move(name),
-          [tune] {
-            auto place = std::make_unique<PostgresPlace>();
-            tune(place->options);
-            return place;
-          },
-          history_steps};
-}
 
 INSTANTIATE_TEST_SUITE_P(
     Postgres, StoreSuite,
