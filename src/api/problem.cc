@@ -8,8 +8,9 @@ namespace {
 
 constexpr std::array<std::string_view, kReasons> kReasonNames = {
     "path",           "method",        "credentials",      "scope",       "rate_per_second",
-    "rate_per_day",   "body_too_long", "media_type",       "json",        "too_many_ids",
-    "unknown_calls",  "unknown_users", "not_ready",        "unavailable", "fault",
+    "rate_per_day",   "body_too_long", "media_type",       "parameter",   "json",
+    "too_many_ids",   "unknown_calls", "unknown_users",    "history",     "changed_calls",
+    "key_in_use",     "key_used",      "not_ready",        "unavailable", "fault",
     "malformed_head", "head_too_long", "request_too_slow", "expectation", "transfer_coding",
     "http_version",
 };
@@ -92,6 +93,12 @@ Problem body_too_long(std::size_t bytes_max) {
 
 Problem unsupported_media_type(std::string what) {
   Problem problem = make_problem(415, Reason::media_type, "Unsupported Media Type");
+  problem.more.push_back(std::move(what));
+  return problem;
+}
+
+Problem bad_request(std::string what) {
+  Problem problem = make_problem(400, Reason::parameter, "Bad request");
   problem.more.push_back(std::move(what));
   return problem;
 }
