@@ -317,12 +317,12 @@ class Model {
     return records;
   }
 
-  // What a store loads of a company.
+  // What a store loads of a company, without stamps.
   struct Loaded {
     core::Directory directory;
     std::map<CallId, core::CallEntry> entries;  // of calls that are there
   };
-  Loaded load(CompanyId company, core::Stamp stamp = {}) const {
+  Loaded load(CompanyId company) const {
     Loaded loaded;
     const Everything* const all = find(company);
     if (all == nullptr) return loaded;
@@ -330,9 +330,9 @@ class Model {
     for (const auto& [id, thing] : all->profiles) loaded.directory.put(thing);
     for (const auto& [id, thing] : all->users) loaded.directory.put(thing);
     for (const auto& [id, thing] : all->calls) loaded.entries[id].call = core::facts_of(thing);
-    for (const auto& [call, user] : all->shares) loaded.entries[call].put_share(user, stamp);
+    for (const auto& [call, user] : all->shares) loaded.entries[call].put_share(user, {});
     for (const auto& [pair, grant] : all->grants) {
-      loaded.entries[pair.first].put_grant(pair.second, grant, stamp);
+      loaded.entries[pair.first].put_grant(pair.second, grant, {});
     }
     return loaded;
   }

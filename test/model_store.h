@@ -17,14 +17,14 @@
 
 #include "base/assert.h"
 #include "base/time.h"
-#include "model.h"
 #include "store/store.h"
+#include "timeline.h"
 
 namespace earshot::test {
 
 class ModelStore : public store::Store {
  public:
-  Time now{1'780'000'000'000'000};  // of decisions
+  Time now{1'780'000'000'000'000};  // of decisions, and of the changes
   std::optional<Error> failure;     // what read and write come to instead
   bool is_deferred = false;         // answers wait for answer_deferred()
   // As one of many servers of a store: find_key() knows what is in `remembered` alone, and who
@@ -38,15 +38,19 @@ class ModelStore : public store::Store {
   std::vector<store::DayUsage> usage;
   std::vector<store::GrantCommand> commands;  // every write, as it came
   store::VerifyReport verified;
-  std::vector<store::ReadCommand> reads;       // and every read
+  std::vector<store::ReadCommand> reads;  // and every read
+  std::vector<store::AccessCommand> access_reads;
+  std::vector<store::UserCallsCommand> user_reads;
+  core::Revision oldest_kept = 0;              // what is before is gone
   std::chrono::milliseconds interval{10'000};  // of usage
   CommitObserver observer;
 
   void apply(const core::Record& record) {
-    const Status applied = model_.apply(record);
+    const Status applied = timeline_.now.apply(record);
     ASSERT(applied.has_value());
-    ++revision_;
+    keep();
   }
+  core::Revision revision() const { return timeline_.newest(kAll); }
 
   void answer_deferred() {
     for (auto answers = std::exchange(deferred_, {}); auto& answer : answers) answer();
@@ -91,22 +95,49 @@ class ModelStore : public store::Store {
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
-      if (revision_ < command.at_least) return done(unavailable("no such revision yet"));
+      if (revision() < command.at_least) return done(unavailable("no such revision yet"));
       store::CallsView view;
-      view.revision = revision_;
+      view.revision = revision();
+      view.time = timeline_.time_of(kAll, view.revision);
+      auto loaded = timeline_.now.load(command.company);
       for (const CallId call : command.calls) {
-        view.entries.push_back(entry_of(command.company, call));
+        view.entries.push_back(core::PackedEntry::pack(loaded.entries[call]));
       }
       done(std::move(view));
     });
   }
 
-  // Not built yet.
-  void read_access(store::AccessCommand, AccessDone done) override {
-    done(unavailable("access cannot be read yet"));
+  void read_access(store::AccessCommand command, AccessDone done) override {
+    access_reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
+      auto seen = see(command);
+      if (!seen) return done(std::move(seen).error());
+      store::AccessView view{seen->as_of, directory_of(seen->loaded), {}};
+      for (const core::CallUsers& asked : command.calls) {
+        view.entries.push_back(core::PackedEntry::pack(seen->loaded.entries[asked.call]));
+      }
+      done(std::move(view));
+    });
   }
-  void read_user_calls(store::UserCallsCommand, UserCallsDone done) override {
-    done(unavailable("access cannot be read yet"));
+
+  // Looks at every call of the company, whatever the ways.
+  void read_user_calls(store::UserCallsCommand command, UserCallsDone done) override {
+    user_reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
+      auto seen = see(command);
+      if (!seen) return done(std::move(seen).error());
+      store::UserCallsView view{seen->as_of, directory_of(seen->loaded), {}, {}, {}};
+      for (const auto& [call, entry] : seen->loaded.entries) {
+        if (call <= command.after) continue;
+        if (view.calls.size() == command.calls_max) {
+          view.last = view.calls.back();
+          break;
+        }
+        view.calls.push_back(call);
+        view.entries.push_back(core::PackedEntry::pack(entry));
+      }
+      done(std::move(view));
+    });
   }
   const Digest& cursor_secret() const override { return cursor_secret_; }
 
@@ -117,38 +148,38 @@ class ModelStore : public store::Store {
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
       store::Outcome outcome;
       outcome.decision = command.operation == store::Operation::give
-                             ? model_.give(command.company, command.calls, now)
-                             : model_.remove(command.company, command.calls, now);
+                             ? timeline_.now.give(command.company, command.calls, now)
+                             : timeline_.now.remove(command.company, command.calls, now);
       const auto* changes = std::get_if<0>(&outcome.decision);
-      if (changes != nullptr && !changes->empty()) ++revision_;
-      outcome.revision = revision_;
+      if (changes != nullptr && !changes->empty()) keep();
+      outcome.revision = revision();
       if (observer) observer(1, 0.001);
       done(std::move(outcome));
     });
   }
 
   Result<store::LoadReport> load(store::RecordSource& source, const store::Origin&) override {
-    const Model before = model_;
+    const Model before = timeline_.now;
     store::LoadReport report;
     for (;;) {
       auto record = source.next();
       if (!record) {
-        model_ = before;
+        timeline_.now = before;
         return std::move(record).error();
       }
       if (!*record) break;
-      if (Status applied = model_.apply(**record); !applied) {
-        model_ = before;
+      if (Status applied = timeline_.now.apply(**record); !applied) {
+        timeline_.now = before;
         return invalid_argument(source.position() + ": " + applied.error().message);
       }
       ++report.records;
     }
-    ++revision_;
+    keep();
     return report;
   }
 
   Status dump(const std::function<Status(const core::Record&)>& take) override {
-    for (const core::Record& record : model_.dump()) TRY(take(record));
+    for (const core::Record& record : timeline_.now.dump()) TRY(take(record));
     return {};
   }
 
@@ -199,11 +230,11 @@ class ModelStore : public store::Store {
 
   std::vector<store::KeyPtr> keys_of(std::optional<CompanyId> company) const {
     std::vector<store::KeyPtr> keys;
-    for (const core::Record& record : model_.dump()) {
+    for (const core::Record& record : timeline_.now.dump()) {
       const auto* line = std::get_if<core::KeyLine>(&record.thing);
       if (line == nullptr || (company && *company != record.company)) continue;
       keys.push_back(std::make_shared<store::KeyEntry>(store::KeyEntry{
-          record.company, line->key, is_one_of_many ? revision_ : store::KeyEntry::kForever}));
+          record.company, line->key, is_one_of_many ? revision() : store::KeyEntry::kForever}));
     }
     return keys;
   }
@@ -220,22 +251,30 @@ class ModelStore : public store::Store {
     return !asker || asker->is_admitted_with(key_now(asker->key()->key.access_key));
   }
 
-  core::PackedEntryPtr entry_of(CompanyId company, CallId call) const {
-    core::CallEntry entry;
-    for (const core::Record& record : model_.dump()) {
-      if (record.company != company) continue;
-      if (const auto* named = std::get_if<core::Call>(&record.thing); named && named->id == call) {
-        entry.call = core::facts_of(*named);
-      } else if (const auto* grant = std::get_if<core::GrantLine>(&record.thing);
-                 grant && grant->call == call) {
-        entry.put_grant(grant->user, grant->grant, {revision_, 0});
-      }
+  struct Seen {
+    store::AsOf as_of;
+    Model::Loaded loaded;
+  };
+  Result<Seen> see(const auto& command) const {
+    if (failure) return *failure;
+    if (!is_admitted(command.asker)) return denied("the key has changed");
+    if (revision() < command.at_least) return unavailable("no such revision yet");
+    const store::AsOf as_of = TRY(timeline_.find(kAll, command.moment, now));
+    if (as_of.revision < oldest_kept) {
+      return gone("revision " + std::to_string(oldest_kept) + " is the oldest");
     }
-    return core::PackedEntry::pack(entry);
+    return Seen{as_of, timeline_.at(kAll, as_of.revision).load(command.company)};
   }
 
-  Model model_;
-  core::Revision revision_ = 0;
+  static std::shared_ptr<const core::Directory> directory_of(const Model::Loaded& loaded) {
+    return std::make_shared<core::Directory>(loaded.directory);
+  }
+
+  // One count of revisions for all companies: tests have one, mostly.
+  static constexpr CompanyId kAll{};
+  void keep() { timeline_.note(kAll, now); }
+
+  Timeline timeline_;
   std::deque<std::function<void()>> deferred_;
   std::deque<std::function<void()>> deferred_look_ups_;
 };

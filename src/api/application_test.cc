@@ -49,6 +49,20 @@ TEST_F(ApplicationTest, ListsNoExpiredGrants) {
             R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[]}]})");
 }
 
+TEST_F(ApplicationTest, ListsNoGrantThatExpiredBeforeTheNewestChangeWhateverTheClockSays) {
+  core::GrantLine line;
+  line.call = CallId{107};
+  line.user = UserId{133};
+  line.grant.expires_at = Time{kNow.micros + 5};
+  store_.apply({CompanyId{1}, false, line});
+  EXPECT_EQ(ask("POST", list(R"("107")"))->body(),
+            R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[{"userId":"133"}]}]})");
+  store_.now = Time{kNow.micros + 5};  // where the clock stood before it was put back
+  store_.apply({CompanyId{1}, false, core::Company{CompanyId{1}, "Another name"}});
+  EXPECT_EQ(ask("POST", list(R"("107")"))->body(),
+            R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[]}]})");
+}
+
 struct Refused {
   std::string name;
   std::string method;

@@ -1,5 +1,6 @@
 // The three operations of /v2/calls/users-access: what was decoded goes to service/access.h, and
 // what comes back is answered.
+#include <algorithm>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -17,8 +18,10 @@ void list_users_access(Exchange& exchange) {
     self->guard([&] {
       if (!access) return self->send_failure(access.error());
       if (!access->unknown.empty()) return self->send_problem(unknown_calls(access->unknown));
+      // A clock that was put back revives no grant.
+      const Time now = std::max(self->setting.options.clock(), access->time);
       AccessListEncoder encoder(std::string(self->id_text), std::move(access->calls),
-                                std::move(access->entries), self->setting.options.clock());
+                                std::move(access->entries), now);
       self->send_encoded(std::move(encoder),
                          self->at_least ? std::optional(access->revision) : std::nullopt);
     });

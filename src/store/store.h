@@ -68,6 +68,7 @@ struct ReadCommand {
 // The calls of a read, all as of one published revision.
 struct CallsView {
   core::Revision revision = 0;
+  Time time;  // of the revision: a clock that stands before it has been put back
   // In the order asked; never null; without rows that are awaiting a sweep.
   std::vector<core::PackedEntryPtr> entries;
 };
