@@ -264,6 +264,10 @@ Status PgLoadTarget::remove_company(CompanyId id) {
   company.name.reset();
   TRY(set_.record(company, ThingChanged{ThingKind::company, id.value, std::nullopt}));
   set_.forget_who_is_there();
+  for (const PgStatement* const keep :
+       {&kKeepWorkspacesOfCompany, &kKeepProfilesOfCompany, &kKeepUsersOfCompany}) {
+    TRY(session_.run(*keep, PgParams().add(id).add(company.revision())));
+  }
   TRY(remove_things(company, kFindEndOfWorkspacesOfCompany, kRemoveWorkspacesOfCompany,
                     ThingKind::workspace));
   TRY(remove_things(company, kFindEndOfProfilesOfCompany, kRemoveProfilesOfCompany,

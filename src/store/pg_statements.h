@@ -14,10 +14,14 @@ inline constexpr PgStatement kBegin{"begin", "BEGIN"};
 inline constexpr PgStatement kCommit{"commit", "COMMIT"};
 inline constexpr PgStatement kRollback{"rollback", "ROLLBACK"};
 
-// company, calls -> revision, directory_revision, call (NULL: none of the calls is there), users
-// (NULL: none), expiries of the users (NULL: none of them ends)
+// Reads all of one moment.
+inline constexpr PgStatement kBeginSnapshot{"begin_snapshot",
+                                            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
+
+// company, calls -> revision, directory_revision, changed_at, call (NULL: none of the calls is
+// there), users (NULL: none), expiries of the users (NULL: none of them ends)
 inline constexpr PgStatement kReadCalls{"read_calls", R"(
-SELECT c.revision, c.directory_revision, k.call_id, g.users, g.expiries
+SELECT c.revision, c.directory_revision, c.changed_at, k.call_id, g.users, g.expiries
 FROM earshot.companies c
 LEFT JOIN earshot.calls k ON k.company_id = $1::bigint AND k.call_id = ANY ($2::bigint[])
 LEFT JOIN LATERAL (
@@ -26,6 +30,71 @@ LEFT JOIN LATERAL (
   FROM (SELECT user_id, expires_at FROM earshot.grants
     WHERE company_id = $1::bigint AND call_id = k.call_id ORDER BY user_id) o) g ON true
 WHERE c.company_id = $1::bigint)"};
+
+// What decides about access to a call, as columns that read_entry() of pg_reads.cc reads: call
+// (NULL: there is none), workspace, host, parties, is_private; users with a grant, their expiries
+// and notes (NULL: none of them); users with a share.
+#define EARSHOT_ENTRY_COLUMNS                                                              \
+  "k.call_id, k.workspace_id, k.primary_user_id, k.party_user_ids, k.is_private, g.users," \
+  " g.expiries, g.notes, s.users"
+// The grants and shares of the call k, of those users that the condition lets through.
+#define EARSHOT_GRANTS_AND_SHARES(condition)                                         \
+  " LEFT JOIN LATERAL (SELECT array_agg(o.user_id) AS users,"                        \
+  " CASE WHEN count(o.expires_at) > 0 THEN array_agg(o.expires_at) END AS expiries," \
+  " CASE WHEN count(o.note) > 0 THEN array_agg(coalesce(o.note, '')) END AS notes"   \
+  " FROM (SELECT user_id, expires_at, note FROM earshot.grants"                      \
+  " WHERE company_id = $1::bigint AND call_id = k.call_id" condition                 \
+  " ORDER BY user_id) o) g ON true"                                                  \
+  " LEFT JOIN LATERAL (SELECT array_agg(o.user_id) AS users"                         \
+  " FROM (SELECT user_id FROM earshot.shares"                                        \
+  " WHERE company_id = $1::bigint AND call_id = k.call_id" condition                 \
+  " ORDER BY user_id) o) s ON true"
+
+// company; calls, and the users to be asked about of each as the text of an array -> revision,
+// directory_revision, changed_at, the columns of an entry
+inline constexpr PgStatement kReadAccess{
+    "read_access",
+    "SELECT c.revision, c.directory_revision, c.changed_at, " EARSHOT_ENTRY_COLUMNS
+    " FROM earshot.companies c"
+    " LEFT JOIN unnest($2::bigint[], $3::text[]) AS x(call_id, users) ON true"
+    " LEFT JOIN LATERAL (SELECT call_id, workspace_id, primary_user_id, party_user_ids, is_private"
+    " FROM earshot.calls WHERE company_id = $1::bigint AND call_id = x.call_id LIMIT 1) k ON "
+    "true" EARSHOT_GRANTS_AND_SHARES(
+        " AND user_id = ANY (x.users::bigint[])") " WHERE c.company_id = $1::bigint"};
+// company, calls -> the same, of all users
+inline constexpr PgStatement kReadAccessOfAll{
+    "read_access_of_all",
+    "SELECT c.revision, c.directory_revision, c.changed_at, " EARSHOT_ENTRY_COLUMNS
+    " FROM earshot.companies c"
+    " LEFT JOIN earshot.calls k ON k.company_id = $1::bigint AND k.call_id = ANY "
+    "($2::bigint[])" EARSHOT_GRANTS_AND_SHARES("") " WHERE c.company_id = $1::bigint"};
+// company, user, last call, most calls -> the same of this user, for the calls behind the last one
+inline constexpr PgStatement kPageAccessOfUser{
+    "page_access_of_user",
+    "SELECT c.revision, c.directory_revision, c.changed_at, " EARSHOT_ENTRY_COLUMNS
+    " FROM earshot.companies c"
+    " LEFT JOIN LATERAL (SELECT call_id, workspace_id, primary_user_id, party_user_ids, is_private"
+    " FROM earshot.calls WHERE company_id = $1::bigint AND call_id > $3::bigint"
+    " ORDER BY call_id LIMIT $4::bigint) k ON true" EARSHOT_GRANTS_AND_SHARES(
+        " AND user_id = $2::bigint") " WHERE c.company_id = $1::bigint ORDER BY k.call_id"};
+// company, user, last call, most calls, by grants, by shares -> the same, for calls that the user
+// has a grant or share of
+inline constexpr PgStatement kPageRowsOfUser{
+    "page_rows_of_user",
+    "SELECT c.revision, c.directory_revision, c.changed_at, " EARSHOT_ENTRY_COLUMNS
+    " FROM earshot.companies c"
+    " LEFT JOIN LATERAL (SELECT o.call_id FROM ("
+    "(SELECT call_id FROM earshot.grants WHERE $5::boolean AND company_id = $1::bigint"
+    " AND user_id = $2::bigint AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)"
+    " UNION (SELECT call_id FROM earshot.shares WHERE $6::boolean AND company_id = $1::bigint"
+    " AND user_id = $2::bigint AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)) o"
+    " ORDER BY o.call_id LIMIT $4::bigint) x ON true"
+    " LEFT JOIN LATERAL (SELECT call_id, workspace_id, primary_user_id, party_user_ids, is_private"
+    " FROM earshot.calls WHERE company_id = $1::bigint AND call_id = x.call_id LIMIT 1) k ON "
+    "true" EARSHOT_GRANTS_AND_SHARES(
+        " AND user_id = $2::bigint") " WHERE c.company_id = $1::bigint ORDER BY k.call_id"};
+#undef EARSHOT_ENTRY_COLUMNS
+#undef EARSHOT_GRANTS_AND_SHARES
 
 // company -> revision, directory_revision
 inline constexpr PgStatement kReadHead{"read_head", R"(
@@ -117,10 +186,12 @@ VALUES ($1::bigint, $2::text, $3::timestamptz)
 ON CONFLICT (company_id, server) DO UPDATE SET proved_at = excluded.proved_at)"};
 
 inline constexpr std::array kRequestStatements = {
-    &kBegin,     &kCommit,         &kRollback,   &kReadCalls,    &kReadHead,      &kFindKey,
-    &kLockHead,  &kFindRevision,   &kLoadCalls,  &kLoadShares,   &kLoadGrants,    &kLoadMembers,
-    &kLoadRules, &kLoadWorkspaces, &kPutGrants,  &kRemoveGrants, &kInsertChanges, &kMoveHead,
-    &kTouchHead, &kProve,          &kProveShard,
+    &kBegin,        &kBeginSnapshot,   &kCommit,           &kRollback,       &kReadCalls,
+    &kReadAccess,   &kReadAccessOfAll, &kPageAccessOfUser, &kPageRowsOfUser, &kReadHead,
+    &kFindKey,      &kLockHead,        &kFindRevision,     &kLoadCalls,      &kLoadShares,
+    &kLoadGrants,   &kLoadMembers,     &kLoadRules,        &kLoadWorkspaces, &kPutGrants,
+    &kRemoveGrants, &kInsertChanges,   &kMoveHead,         &kTouchHead,      &kProve,
+    &kProveShard,
 };
 
 }  // namespace earshot::store

@@ -32,6 +32,14 @@ inline constexpr PgStatement kIsDistributed = {
     "is_distributed",
     "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass($1::text))"};
 
+// index -> whether it is there and was made to the end
+inline constexpr PgStatement kHasIndex = {
+    "has_index",
+    "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1::text) AND indisvalid)"};
+// -> secret. Of a table that is on every server.
+inline constexpr PgStatement kFindCursorKey = {"find_cursor_key",
+                                               "SELECT secret FROM earshot.cursor_keys"};
+
 // oldest -> the companies whose record may hold something older, by their own time: a company that
 // changed since may, too.
 inline constexpr PgStatement kListOldCompanies = {
@@ -82,6 +90,19 @@ inline constexpr PgStatement kFindHorizon = {
 inline constexpr PgStatement kCutChanges = {
     "cut_changes",
     "DELETE FROM earshot.changes WHERE company_id = $1::bigint AND revision <= $2::bigint"};
+// company, the horizon: versions that were in force up to there at most
+inline constexpr PgStatement kCutWorkspaceVersions = {
+    "cut_workspace_versions",
+    "DELETE FROM earshot.workspace_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
+inline constexpr PgStatement kCutProfileVersions = {
+    "cut_profile_versions",
+    "DELETE FROM earshot.profile_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
+inline constexpr PgStatement kCutUserVersions = {
+    "cut_user_versions",
+    "DELETE FROM earshot.user_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
 inline constexpr PgStatement kMoveHorizon = {
     "move_horizon",
     "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
@@ -102,11 +123,14 @@ inline constexpr PgStatement kLockCompany = {
     "lock_company",
     "SELECT revision, directory_revision, changed_at, hash, name FROM earshot.companies"
     " WHERE company_id = $1::bigint FOR UPDATE"};
-// company, revision, directory_revision, changed_at, hash, name
+// company, revision, directory_revision, changed_at, hash, name. A load that kept no versions came
+// before this one, where they do not go up to what the directory was.
 inline constexpr PgStatement kPutHead = {
     "put_head",
     "UPDATE earshot.companies SET revision = $2::bigint, directory_revision = $3::bigint,"
-    " changed_at = $4::timestamptz, hash = $5::bytea, name = $6::text"
+    " changed_at = $4::timestamptz, hash = $5::bytea, name = $6::text,"
+    " versions_from = CASE WHEN versions_to = directory_revision THEN versions_from"
+    " ELSE directory_revision END, versions_to = $3::bigint"
     " WHERE company_id = $1::bigint"};
 inline constexpr PgStatement kForgetHead = {
     "forget_head", "DELETE FROM earshot.companies WHERE company_id = $1::bigint AND revision = 0"};
@@ -142,6 +166,49 @@ inline constexpr PgStatement kFindKeys = {
     "find_keys",
     "SELECT company_id, access_key, secret_salt, secret_digest, scopes, expires_at"
     " FROM earshot.keys WHERE access_key = ANY ($1::text[])"};
+
+// company, ids, revision: before things are replaced or removed, what they were up to then. What
+// this very revision has put in place was never seen.
+inline constexpr PgStatement kKeepWorkspaces = {
+    "keep_workspaces",
+    "INSERT INTO earshot.workspace_versions (company_id, workspace_id, revision, until_revision)"
+    " SELECT company_id, workspace_id, revision, $3::bigint FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND workspace_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+inline constexpr PgStatement kKeepProfiles = {
+    "keep_profiles",
+    "INSERT INTO earshot.profile_versions (company_id, profile_id, revision, until_revision,"
+    " workspace_id, permission_level, team_lead_ids)"
+    " SELECT company_id, profile_id, revision, $3::bigint, workspace_id, permission_level,"
+    " team_lead_ids FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND profile_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+inline constexpr PgStatement kKeepUsers = {
+    "keep_users",
+    "INSERT INTO earshot.user_versions (company_id, user_id, revision, until_revision,"
+    " manager_id, active, profile_ids)"
+    " SELECT company_id, user_id, revision, $3::bigint, manager_id, active, profile_ids"
+    " FROM earshot.users WHERE company_id = $1::bigint AND user_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+// company, revision: the same before all of a company goes
+inline constexpr PgStatement kKeepWorkspacesOfCompany = {
+    "keep_workspaces_of_company",
+    "INSERT INTO earshot.workspace_versions (company_id, workspace_id, revision, until_revision)"
+    " SELECT company_id, workspace_id, revision, $2::bigint FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND revision < $2::bigint"};
+inline constexpr PgStatement kKeepProfilesOfCompany = {
+    "keep_profiles_of_company",
+    "INSERT INTO earshot.profile_versions (company_id, profile_id, revision, until_revision,"
+    " workspace_id, permission_level, team_lead_ids)"
+    " SELECT company_id, profile_id, revision, $2::bigint, workspace_id, permission_level,"
+    " team_lead_ids FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND revision < $2::bigint"};
+inline constexpr PgStatement kKeepUsersOfCompany = {
+    "keep_users_of_company",
+    "INSERT INTO earshot.user_versions (company_id, user_id, revision, until_revision,"
+    " manager_id, active, profile_ids)"
+    " SELECT company_id, user_id, revision, $2::bigint, manager_id, active, profile_ids"
+    " FROM earshot.users WHERE company_id = $1::bigint AND revision < $2::bigint"};
 
 // The parameters of these are those of params_of() in pg_rows.h.
 inline constexpr PgStatement kPutWorkspaces = {
@@ -400,6 +467,9 @@ inline constexpr std::array kCompanyStatements = {
     &kFindHorizon,
     &kCutChanges,
     &kMoveHorizon,
+    &kCutWorkspaceVersions,
+    &kCutProfileVersions,
+    &kCutUserVersions,
     &kMakeHead,
     &kLockCompany,
     &kPutHead,
@@ -411,6 +481,12 @@ inline constexpr std::array kCompanyStatements = {
     &kFindUsersThere,
     &kFindCallsThere,
 
+    &kKeepWorkspaces,
+    &kKeepProfiles,
+    &kKeepUsers,
+    &kKeepWorkspacesOfCompany,
+    &kKeepProfilesOfCompany,
+    &kKeepUsersOfCompany,
     &kPutWorkspaces,
     &kPutProfiles,
     &kPutUsers,
@@ -453,12 +529,12 @@ inline constexpr std::array kCompanyStatements = {
 // Of tables that are on every server.
 inline constexpr std::array kReferenceStatements = {
     &kListKeys,   &kListKeysOfCompany,   &kLockLoads,   &kFindKeys,   &kPutKeys,
-    &kRemoveKeys, &kRemoveKeysOfCompany, &kFindVersion, &kAddVersion,
+    &kRemoveKeys, &kRemoveKeysOfCompany, &kFindVersion, &kAddVersion, &kFindCursorKey,
 };
 // Of operators, over all companies; or of the catalogue.
 inline constexpr std::array kWholeStoreStatements = {
-    &kIsUtf8,        &kHasVersions,      &kHasCitus,      &kHasCitusTables,
-    &kIsDistributed, &kListOldCompanies, &kListCompanies, &kListUsage,
+    &kIsUtf8,           &kHasVersions,   &kHasCitus,  &kHasCitusTables, &kIsDistributed,
+    &kListOldCompanies, &kListCompanies, &kListUsage, &kHasIndex,
 };
 
 }  // namespace earshot::store

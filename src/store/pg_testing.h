@@ -84,7 +84,8 @@ class PgTestDatabase {
       if (tables == Tables::none) throw std::runtime_error("EARSHOT_TEST_DATABASE is migrated");
       ask("TRUNCATE earshot.companies, earshot.workspaces, earshot.profiles, earshot.users,"
           " earshot.calls, earshot.shares, earshot.grants, earshot.changes, earshot.usage,"
-          " earshot.proofs, earshot.keys");
+          " earshot.proofs, earshot.keys, earshot.workspace_versions, earshot.profile_versions,"
+          " earshot.user_versions");
       return;
     }
     static std::atomic<int> count{0};

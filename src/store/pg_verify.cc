@@ -259,8 +259,17 @@ class CompanyCheck {
 
 // Rows of companies that have none in earshot.companies.
 Status check_strays(PgSession& session, VerifyReport& report) {
-  static constexpr std::array kTables = {"workspaces", "profiles", "users", "calls",
-                                         "shares",     "grants",   "keys",  "changes"};
+  static constexpr std::array kTables = {"workspaces",
+                                         "profiles",
+                                         "users",
+                                         "calls",
+                                         "shares",
+                                         "grants",
+                                         "keys",
+                                         "changes",
+                                         "workspace_versions",
+                                         "profile_versions",
+                                         "user_versions"};
   for (const std::string table : kTables) {
     const PgResult strays =
         TRY(session.run_text("SELECT DISTINCT company_id::text FROM earshot." + table +

@@ -26,15 +26,6 @@ std::size_t pairs_of(const GrantCommand& command) {
   return pairs;
 }
 
-core::PermissionLevel level_of(std::string_view text) {
-  using core::PermissionLevel;
-  if (text == "all") return PermissionLevel::all;
-  if (text == "managers-team") return PermissionLevel::managers_team;
-  if (text == "report-to-them") return PermissionLevel::report_to_them;
-  if (text == "own") return PermissionLevel::own;
-  return PermissionLevel::none;
-}
-
 }  // namespace
 
 void PgCommitter::push(Job job) {
@@ -129,15 +120,15 @@ void PgCommitter::complete() {
     }
   }
   keys_asked_.assign(keys.begin(), keys.end());
-  const bool needs_directory =
-      !is_settled_ && gives() && (!directory_ || directory_revision_ != head_.directory_revision);
-  if (keys_asked_.empty() && !needs_directory) return decide();
+  directory_ = site_.directories.find(company_, head_.directory_revision);
+  is_directory_new_ = !is_settled_ && gives() && !directory_;
+  if (keys_asked_.empty() && !is_directory_new_) return decide();
   stage_ = Stage::completing;
   std::vector<PgQuery> queries;
   for (const std::string& key : keys_asked_) {
     queries.emplace_back(PgQuery{&kFindKey}).params.add_text(key);
   }
-  if (needs_directory) {
+  if (is_directory_new_) {
     for (const PgStatement* const part : {&kLoadMembers, &kLoadRules, &kLoadWorkspaces}) {
       queries.emplace_back(PgQuery{part}).params.add(company_);
     }
@@ -169,36 +160,11 @@ void PgCommitter::on_completed(PgReply reply) {
       if (!asker->is_admitted_with(now)) job.outcome = denied("the key has changed");
     }
   }
-  if (reply.results.size() > keys) {
-    take_directory(reply.results[keys], reply.results[keys + 1], reply.results[keys + 2]);
+  if (is_directory_new_) {
+    directory_ =
+        read_directory(reply.results[keys], reply.results[keys + 1], reply.results[keys + 2]);
   }
   decide();
-}
-
-void PgCommitter::take_directory(const PgResult& members, const PgResult& rules,
-                                 const PgResult& workspaces) {
-  auto directory = std::make_shared<core::Directory>();
-  for (int row = 0; row < workspaces.rows(); ++row) {
-    directory->put(core::Workspace{{workspaces.number(row, 0)}, {}});
-  }
-  for (int row = 0; row < rules.rows(); ++row) {
-    core::Profile profile;
-    profile.id = {rules.number(row, 0)};
-    profile.workspace = {rules.id(row, 1)};
-    profile.level = level_of(rules.text(row, 2));
-    for (const std::uint64_t lead : rules.numbers(row, 3)) profile.team_leads.push_back({lead});
-    directory->put(profile);
-  }
-  for (int row = 0; row < members.rows(); ++row) {
-    core::User user;
-    user.id = {members.number(row, 0)};
-    user.manager = {members.id(row, 1)};
-    user.active = members.boolean(row, 2);
-    for (const std::uint64_t id : members.numbers(row, 3)) user.profiles.push_back({id});
-    directory->put(user);
-  }
-  directory_ = std::move(directory);
-  directory_revision_ = head_.directory_revision;
 }
 
 void PgCommitter::decide() {
@@ -244,6 +210,9 @@ void PgCommitter::on_committed(PgReply reply, std::size_t commit_query) {
   }
   if (!failure) {
     connection_->proof().proved(company_, sent_at_);
+    if (is_directory_new_) {
+      site_.directories.put(company_, head_.directory_revision, directory_);
+    }
     site_.counters.transactions.fetch_add(1, std::memory_order_relaxed);
     if (changes_) {
       site_.counters.changes.fetch_add(changes_->changes(), std::memory_order_relaxed);
@@ -322,6 +291,7 @@ void PgCommitter::answer_all() {
   stage_ = Stage::idle;
   changes_.reset();
   unknown_.reset();
+  directory_.reset();
   // Whoever waits for many of them is woken for all.
   const HeldWakes held;
   for (Job& job : std::exchange(batch_, {})) answer(job, std::move(*job.outcome));
@@ -412,12 +382,6 @@ bool PgWriter::tick(SteadyTime now) {
 void PgWriter::forget_some() {
   if (committers_.size() > kCommittersMax) {
     std::erase_if(committers_, [](const auto& one) { return one.second->is_idle(); });
-  }
-  std::uint64_t bytes = 0;
-  for (const auto& [company, committer] : committers_) bytes += committer->directory_bytes();
-  if (bytes <= site_.options.directory_bytes) return;
-  for (const auto& [company, committer] : committers_) {
-    if (committer->is_idle()) committer->forget_directory();
   }
 }
 

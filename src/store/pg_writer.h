@@ -40,8 +40,6 @@ class PgCommitter {
   void close();
 
   bool is_idle() const { return stage_ == Stage::idle; }
-  std::uint64_t directory_bytes() const { return directory_ ? directory_->memory_bytes() : 0; }
-  void forget_directory() { directory_.reset(); }
 
  private:
   enum class Stage { idle, wants_connection, loading, completing, committing, resting };
@@ -58,7 +56,6 @@ class PgCommitter {
   void note_end(PgReply& reply) const;
   void complete();
   void on_completed(PgReply reply);
-  void take_directory(const PgResult& members, const PgResult& rules, const PgResult& workspaces);
   void decide();
   void commit(std::vector<PgQuery> queries);
   void on_committed(PgReply reply, std::size_t commit_query);
@@ -90,8 +87,8 @@ class PgCommitter {
   SteadyTime rest_until_;
   SteadyTime sent_at_;
 
-  std::shared_ptr<const core::Directory> directory_;
-  core::Revision directory_revision_ = 0;
+  DirectoryPtr directory_;         // of this transaction
+  bool is_directory_new_ = false;  // loaded by it
 };
 
 class PgWriter {

@@ -4,6 +4,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "store/pg_load.h"
 #include "store/pg_retention.h"
 #include "store/pg_schema.h"
+#include "store/pg_statements_sync.h"
 #include "store/pg_usage.h"
 #include "store/pg_verify.h"
 
@@ -30,6 +32,16 @@ constexpr std::chrono::seconds kLoadSilenceMax{600};  // one statement of a load
 std::uint64_t next_store_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
+}
+
+Result<Digest> find_cursor_secret(PgSession& session) {
+  const PgResult found = TRY(session.run(kFindCursorKey));
+  Digest secret{};
+  if (found.rows() != 1 || found.text(0, 0).size() != secret.size()) {
+    return invalid_argument("the row of earshot.cursor_keys is not there: put it back");
+  }
+  std::ranges::copy(found.text(0, 0), secret.begin());
+  return secret;
 }
 
 }  // namespace
@@ -91,15 +103,18 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(PostgresOptions optio
   if (!options.replica_url.empty()) replicas = TRY(parse_postgres_url(options.replica_url, "any"));
   const auto session = TRY(PgSession::open(options.url));
   const SchemaState schema = TRY(check_schema(*session));
+  const Digest secret = TRY(find_cursor_secret(*session));
   std::unique_ptr<PostgresStore> store(
-      new PostgresStore(std::move(options), targets, replicas, schema.is_distributed));
+      new PostgresStore(std::move(options), targets, replicas, schema.is_distributed, secret));
   TRY(store->begin());
   return store;
 }
 
 PostgresStore::PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,
-                             std::vector<PgTarget> replicas, bool is_distributed)
-    : id_(next_store_id()),
+                             std::vector<PgTarget> replicas, bool is_distributed,
+                             const Digest& cursor_secret)
+    : cursor_secret_(cursor_secret),
+      id_(next_store_id()),
       site_(std::move(options), std::move(targets), std::move(replicas), is_distributed) {}
 
 Status PostgresStore::begin() {
@@ -181,8 +196,22 @@ void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
 
 void PostgresStore::read(ReadCommand command, ReadDone done) {
   with_reader([command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
-    reader.read(std::move(command), std::move(done));
+    reader.read(make_calls_read(std::move(command), std::move(done)));
   });
+}
+
+void PostgresStore::read_access(AccessCommand command, AccessDone done) {
+  with_reader(
+      [this, command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
+        reader.read(make_access_read(site_.options.clock, std::move(command), std::move(done)));
+      });
+}
+
+void PostgresStore::read_user_calls(UserCallsCommand command, UserCallsDone done) {
+  with_reader(
+      [this, command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
+        reader.read(make_user_calls_read(site_.options.clock, std::move(command), std::move(done)));
+      });
 }
 
 void PostgresStore::write(GrantCommand command, WriteDone done) {

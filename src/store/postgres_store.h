@@ -30,13 +30,8 @@ class PostgresStore final : public Store {
   Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) override;
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
-  // Not built yet.
-  void read_access(AccessCommand, AccessDone done) override {
-    done(unavailable("access cannot be read yet"));
-  }
-  void read_user_calls(UserCallsCommand, UserCallsDone done) override {
-    done(unavailable("access cannot be read yet"));
-  }
+  void read_access(AccessCommand command, AccessDone done) override;
+  void read_user_calls(UserCallsCommand command, UserCallsDone done) override;
   const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
@@ -50,11 +45,10 @@ class PostgresStore final : public Store {
   void observe_commits(CommitObserver observer) override;
 
  private:
-  const Digest cursor_secret_{};
   class Watch;
 
   PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,
-                std::vector<PgTarget> replicas, bool is_distributed);
+                std::vector<PgTarget> replicas, bool is_distributed, const Digest& cursor_secret);
   Status begin();
   // Runs the task with the reader of the calling thread's loop, or of the store's own.
   template <class Task>
@@ -63,6 +57,7 @@ class PostgresStore final : public Store {
   Result<std::unique_ptr<PgSession>> open_session() const;
   void apply_retention_until_closed();
 
+  const Digest cursor_secret_;
   const std::uint64_t id_;  // no two stores of the process have the same
   PgSite site_;
   CommitObserver observer_;
