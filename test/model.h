@@ -50,6 +50,14 @@ struct PairTold {
   friend bool operator==(const PairTold&, const PairTold&) = default;
 };
 
+// The outcome that a result names.
+inline core::PairOutcome outcome_named(const std::string& result) {
+  static const std::vector<std::string> names = {"given",        "changed",     "already",
+                                                 "no effect",    "removed",     "not found",
+                                                 "unknown call", "unknown user"};
+  return static_cast<core::PairOutcome>(std::ranges::find(names, result) - names.begin());
+}
+
 class Model {
  public:
   // Applies one record, or says why it is bad (invalid_argument) and leaves everything as it was.

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -37,6 +38,7 @@ class ModelStore : public store::Store {
   store::Health health_now;
   std::vector<store::DayUsage> usage;
   std::vector<store::GrantCommand> commands;  // every write, as it came
+  std::map<CallId, core::Revision> changed;   // at which revision each call changed last
   store::VerifyReport verified;
   std::vector<store::ReadCommand> reads;  // and every read
   std::vector<store::AccessCommand> access_reads;
@@ -143,17 +145,24 @@ class ModelStore : public store::Store {
 
   void write(store::GrantCommand command, WriteDone done) override {
     commands.push_back(command);
+    if (command.with_results && command.with_results->idempotency_key) {
+      const auto place = std::pair(command.company, command.with_results->idempotency_key->key);
+      if (!under_way_.insert(place).second) return done(conflict("the key is under way"));
+      done = [this, place, told = std::move(done)](Result<store::Outcome> outcome) {
+        under_way_.erase(place);
+        told(std::move(outcome));
+      };
+    }
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      if (observer) observer(1, 0.001);
+      if (command.with_results) return done(write_with_results(command));
       store::Outcome outcome;
       outcome.decision = command.operation == store::Operation::give
                              ? timeline_.now.give(command.company, command.calls, now)
                              : timeline_.now.remove(command.company, command.calls, now);
-      const auto* changes = std::get_if<0>(&outcome.decision);
-      if (changes != nullptr && !changes->empty()) keep();
-      outcome.revision = revision();
-      if (observer) observer(1, 0.001);
+      note_changes(command.calls, outcome);
       done(std::move(outcome));
     });
   }
@@ -219,7 +228,114 @@ class ModelStore : public store::Store {
   void observe_commits(CommitObserver new_observer) override { observer = std::move(new_observer); }
 
  private:
-  Digest cursor_secret_{};
+  void note_changes(const std::vector<core::CallUsers>& calls, store::Outcome& outcome) {
+    const auto* changes = std::get_if<0>(&outcome.decision);
+    if (changes != nullptr && !changes->empty()) keep();
+    outcome.revision = revision();
+    if (changes == nullptr) return;
+    for (const core::GrantChange& change : *changes) {
+      changed[calls[change.call_index].call] = revision();
+    }
+  }
+
+  Result<store::Outcome> write_with_results(const store::GrantCommand& command) {
+    const store::WithResults& asked = *command.with_results;
+    const auto& key = asked.idempotency_key;
+    if (key && kept_.contains({command.company, key->key})) {
+      auto [request, answered] = kept_.at({command.company, key->key});
+      if (request != key->request) return invalid_argument("the key was used");
+      answered.decision = {};
+      return answered;
+    }
+    store::Outcome outcome;
+    Timeline before = timeline_;
+    std::vector<core::CallUsers> calls = command.calls;
+    const auto* const of_call = std::get_if<CallId>(&asked.all_of);
+    const auto* const of_user = std::get_if<UserId>(&asked.all_of);
+    if (of_call && !std::ranges::count(timeline_.now.calls(command.company), *of_call)) {
+      outcome.decision = core::UnknownCalls{{*of_call}};
+      return outcome;
+    }
+    if (of_user && !std::ranges::count(timeline_.now.users(command.company), *of_user)) {
+      outcome.decision = core::UnknownUsers{{*of_user}};
+      return outcome;
+    }
+    if (asked.all_of.index() != 0) calls = all_of(command.company, asked.all_of);
+    if (asked.all_of.index() != 0 && count_pairs(calls) > asked.all_of_max) {
+      outcome.decision = core::TooManyGrants{count_pairs(calls)};
+      return outcome;
+    }
+    core::ChangedCalls changed_calls;
+    for (const core::CallUsers& named : calls) {
+      const auto at = changed.find(named.call);
+      const bool is_changed = at != changed.end() && at->second > asked.if_revision;
+      if (asked.if_revision && is_changed) changed_calls.ids.push_back(named.call);
+    }
+    if (!changed_calls.ids.empty()) {
+      outcome.decision = changed_calls;
+      return outcome;
+    }
+    change_pairs(command, calls, outcome);
+    if (outcome.decision.index() == 0) note_changes(calls, outcome);
+    if (asked.is_dry_run || outcome.decision.index() != 0) {
+      timeline_ = std::move(before);
+      outcome.revision = revision();
+    } else if (key) {
+      store::Outcome answered = outcome;
+      answered.repeated = command.origin.request_id;
+      kept_.insert({{command.company, key->key}, {key->request, answered}});
+    }
+    return outcome;
+  }
+
+  static std::size_t count_pairs(const std::vector<core::CallUsers>& calls) {
+    std::size_t pairs = 0;
+    for (const core::CallUsers& named : calls) pairs += named.users.size();
+    return pairs;
+  }
+
+  std::vector<core::CallUsers> all_of(
+      CompanyId company, const std::variant<std::monostate, CallId, UserId>& whose) const {
+    const auto* const call = std::get_if<CallId>(&whose);
+    const auto* const user = std::get_if<UserId>(&whose);
+    std::vector<core::CallUsers> calls;
+    for (const auto& [of, holder] :
+         timeline_.now.live_pairs(company, call ? std::optional(*call) : std::nullopt,
+                                  user ? std::optional(*user) : std::nullopt, now)) {
+      if (calls.empty() || calls.back().call != of) calls.push_back({of, {}});
+      calls.back().users.push_back(holder);
+    }
+    return calls;
+  }
+
+  void change_pairs(const store::GrantCommand& command, const std::vector<core::CallUsers>& calls,
+                    store::Outcome& outcome) {
+    const auto& terms = command.with_results->terms;
+    const bool gives = command.operation == store::Operation::give;
+    auto& changes = std::get<0>(outcome.decision);
+    core::PastExpiries past;
+    std::size_t pair = 0;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (const UserId user : calls[i].users) {
+        const CallId call = calls[i].call;
+        const core::Grant wanted = terms.empty() ? core::Grant{} : terms.at(pair);
+        if (wanted.expires_at && *wanted.expires_at <= now) past.pairs.push_back(pair);
+        const PairTold told =
+            gives ? timeline_.now.give_pairs(command.company, {{call, user, wanted}}, now).at(0)
+                  : timeline_.now.remove_pairs(command.company, {{call, user}}, now).at(0);
+        core::PairResult result{call, user, outcome_named(told.result), told.ways, told.grant};
+        using enum core::PairOutcome;
+        const bool is_change = result.outcome == given ||
+                               result.outcome == core::PairOutcome::changed ||
+                               result.outcome == removed;
+        if (is_change) changes.push_back({i, user, std::nullopt, told.grant});
+        outcome.results.push_back(std::move(result));
+        ++pair;
+      }
+    }
+    if (!past.pairs.empty()) outcome = {0, past, {}, {}};
+  }
+
   void answer(std::function<void()> work) {
     if (is_deferred) {
       deferred_.push_back(std::move(work));
@@ -275,6 +391,10 @@ class ModelStore : public store::Store {
   void keep() { timeline_.note(kAll, now); }
 
   Timeline timeline_;
+  Digest cursor_secret_{};
+  using KeyPlace = std::pair<CompanyId, Digest>;
+  std::set<KeyPlace> under_way_;
+  std::map<KeyPlace, std::pair<Digest, store::Outcome>> kept_;
   std::deque<std::function<void()>> deferred_;
   std::deque<std::function<void()>> deferred_look_ups_;
 };

@@ -343,6 +343,7 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& 
 // --- writing
 
 void EmbeddedStore::write(GrantCommand command, WriteDone done) {
+  if (command.with_results) return done(unavailable("results cannot be told yet"));
   if (const auto failed = failure()) return done(*failed);
   // The committer must not wait for the disk one call at a time: what it needs is brought near
   // first.

@@ -215,6 +215,7 @@ void PostgresStore::read_user_calls(UserCallsCommand command, UserCallsDone done
 }
 
 void PostgresStore::write(GrantCommand command, WriteDone done) {
+  if (command.with_results) return done(unavailable("results cannot be told yet"));
   own_loop_->loop().post([this, command = std::move(command), done = std::move(done)]() mutable {
     writer_->write(std::move(command), std::move(done));
   });

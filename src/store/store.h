@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/random.h"
@@ -136,6 +137,35 @@ struct UserCallsView {
 struct Outcome {
   core::Revision revision = 0;
   core::Decision decision;
+  // Of a command with results: of each pair, in the command's order; of all grants of a user or
+  // call, the pairs removed, by call and user.
+  std::vector<core::PairResult> results{};
+  // Of a command with an idempotency key that was carried out before: by which request. Revision
+  // and results are those of then, and nothing was changed now.
+  std::optional<RequestId> repeated{};
+};
+
+// Makes a command that comes again the same command: it is carried out once, and then answered as
+// it was. Of the company, whichever of its access keys asks.
+struct IdempotencyKey {
+  Digest key{};      // of its text
+  Digest request{};  // of the operation and the body: with one key they must stay the same
+};
+
+// What the operations with results say beyond what every command does.
+struct WithResults {
+  std::vector<core::Grant> terms;  // of a give, one for each pair; none: no expiry, no note
+  // To remove all live grants that the call or user has at the commit, in place of `calls`.
+  std::variant<std::monostate, CallId, UserId> all_of;
+  std::size_t all_of_max = 0;  // more are refused (core::TooManyGrants)
+  bool is_dry_run = false;     // decides, and changes and keeps nothing
+  // Refused (core::ChangedCalls) where a call that it names changed after this revision: its
+  // record, shares or grants. Then also gone (retention has cut the record behind the revision) and
+  // unavailable (the company has not come to it).
+  std::optional<core::Revision> if_revision;
+  // Errors: conflict (a command with this key is still under way on this server), invalid_argument
+  // (the key was used for another request).
+  std::optional<IdempotencyKey> idempotency_key;
 };
 
 // A command to give or to remove grants.
@@ -145,6 +175,8 @@ struct GrantCommand {
   std::vector<core::CallUsers> calls;  // distinct calls
   Origin origin;
   AskerPtr asker{};
+  std::shared_ptr<const WithResults>
+      with_results{};  // null: all or nothing, as on the Gong surface
 };
 
 // Where a load's records come from. Called on the store's own thread.
@@ -232,11 +264,13 @@ class Store {
   // restart. Any thread; never waits.
   virtual const Digest& cursor_secret() const = 0;
 
-  // Decides and applies a command as one atomic, durable revision. `done` is called exactly once,
-  // on a thread of the store, after the change is on disk and visible to every read that starts
+  // Decides and applies a command as one atomic, durable revision. Whether grants have expired is
+  // judged by the clock, or by the time of the company's newest revision where that is later.
+  // `done` is called exactly once, on a thread of the store, or before this returns where the
+  // command is refused at once; after the change is on disk and visible to every read that starts
   // from then on. Errors: denied (as for a read), unavailable (the command is not in the record and
   // never will be, unless its outcome is unknown: after a failed sync, or when a database did not
-  // say in time whether it committed), internal.
+  // say in time whether it committed), internal; of a command with results also those that it says.
   using WriteDone = std::function<void(Result<Outcome>)>;
   virtual void write(GrantCommand command, WriteDone done) = 0;
 
