@@ -544,4 +544,21 @@ std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes) {
   return company;
 }
 
+std::string encode_cursor_secret(const Digest& secret) {
+  std::string out;
+  append_byte(out, kValueFormat);
+  out.append(secret.begin(), secret.end());
+  return out;
+}
+
+std::optional<Digest> decode_cursor_secret(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.byte() != kValueFormat) return std::nullopt;
+  Digest secret;
+  const std::string_view text = reader.bytes(secret.size());
+  if (!reader.done()) return std::nullopt;
+  std::copy(text.begin(), text.end(), secret.begin());
+  return secret;
+}
+
 }  // namespace earshot::store

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/digest.h"
 #include "core/entry.h"
 #include "core/types.h"
 
@@ -173,11 +174,14 @@ struct SweepKey {
 inline constexpr char kSweepTag = 's';
 inline constexpr char kUsageTag = 'u';
 inline constexpr char kHorizonTag = 'h';
+inline constexpr char kCursorSecretTag = 'c';
 std::string encode_key(const SweepKey& key);
 std::optional<SweepKey> decode_sweep_key(std::string_view bytes);
 std::string encode_stamp_value(core::Stamp stamp);
 std::optional<core::Stamp> decode_stamp_value(std::string_view bytes);
 std::string encode_company_key(char tag, CompanyId company);  // of usage and horizons
 std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes);
+std::string encode_cursor_secret(const Digest& secret);
+std::optional<Digest> decode_cursor_secret(std::string_view bytes);
 
 }  // namespace earshot::store

@@ -35,6 +35,11 @@ TEST(Codec, KeysSortAsTheirNumbersDo) {
 }
 
 TEST(Codec, WhatIsWrittenIsReadBack) {
+  Digest secret;
+  secret.fill(200);
+  EXPECT_EQ(decode_cursor_secret(encode_cursor_secret(secret)), secret);
+  EXPECT_FALSE(decode_cursor_secret(encode_cursor_secret(secret) + "x"));
+
   const auto key = decode_call_row_key(encode_key(CallRowKey{{1}, {2}, RowKind::grant, {3}}));
   ASSERT_TRUE(key);
   EXPECT_EQ(key->user, UserId{3});

@@ -38,6 +38,29 @@ core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call
   return alive == unpacked ? entry : core::PackedEntry::pack(*alive);
 }
 
+void CompanyState::offer_people(const PeoplePtr& people) {
+  const std::lock_guard lock(people_mutex_);
+  if (!people_ && people->directory_revision == directory_revision_) people_ = people;
+}
+
+void CompanyState::publish(const Head& newest, PeoplePtr people) {
+  head = newest;
+  {
+    const std::lock_guard lock(people_mutex_);
+    directory_revision_ = newest.directory_revision;
+    if (people) people_.swap(people);
+  }
+  time_.store(newest.time.micros, std::memory_order_release);
+  published.store(newest.revision, std::memory_order_release);
+  // The old directory may be large: it is freed now, when the new revision is there to see.
+}
+
+void CompanyState::forget_people() {
+  PeoplePtr forgotten;  // freed without the lock
+  const std::lock_guard lock(people_mutex_);
+  forgotten.swap(people_);
+}
+
 KeyPtr KeyTable::find(std::string_view access_key) const {
   const std::shared_lock lock(mutex_);
   const auto found = keys_.find(access_key);

@@ -62,20 +62,26 @@ core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Remo
 core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call,
                                   const Removals& removals, core::Revision revision);
 
-// A company's people, and whether the company itself has a record.
+// A company's people, and whether the company itself has a record. Immutable once shared.
 struct People {
   bool company_exists = false;
   core::Directory directory;
+  // So far the directory is known to have changed, or a key: to readers of older revisions it may
+  // be another one.
+  core::Revision directory_revision = 0;
 };
+using PeoplePtr = std::shared_ptr<const People>;
 
 struct CompanyState {
   explicit CompanyState(CompanyId company) : id(company) {}
 
   const CompanyId id;
 
-  // What readers see. A removal is here before its revision is published, and goes after its
-  // sweep's is.
+  // What readers see. What decides at a revision is here before the revision is: its time, people
+  // and removals. A removal goes after its sweep's revision is.
   std::atomic<core::Revision> published{0};
+  // Of the published revision, or of the next while it is being published.
+  Time published_time() const { return Time{time_.load(std::memory_order_acquire)}; }
   RemovalsPtr removals() const {  // null: none
     if (!has_removals_.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(removals_mutex_);
@@ -86,15 +92,31 @@ struct CompanyState {
     removals_ = removals && !removals->empty() ? std::move(removals) : nullptr;
     has_removals_.store(removals_ != nullptr, std::memory_order_release);
   }
+  // Null: not in memory. Else those of the revision that is published now, or of a later one, which
+  // their directory revision tells.
+  PeoplePtr people() const {
+    const std::lock_guard lock(people_mutex_);
+    return people_;
+  }
+  // People that a reader loaded: kept unless there are some, or others by now.
+  void offer_people(const PeoplePtr& people);
 
   // The committer's own.
   Head head;
-  std::shared_ptr<const People> people;  // null: not loaded
+  // Shows a head to readers, and its people; null: they are as they were.
+  void publish(const Head& newest, PeoplePtr people);
+  void forget_people();
 
  private:
+  std::atomic<std::int64_t> time_{0};
+
   mutable std::mutex removals_mutex_;
   RemovalsPtr removals_;
   std::atomic<bool> has_removals_{false};
+
+  mutable std::mutex people_mutex_;
+  PeoplePtr people_;
+  core::Revision directory_revision_ = 0;  // of the newest people, be they in memory or not
 };
 
 // Every access key there is. Any thread.

@@ -2,6 +2,7 @@
 // does not hold. The public face is store/embedded.h.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -18,16 +19,23 @@
 #include "store/embedded.h"
 #include "store/entry_cache.h"
 #include "store/rocks.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 #include "store/transaction.h"
 
 namespace earshot::store {
+
+// How long a read waits for a revision that is being published.
+inline constexpr std::chrono::seconds kReadPatience{5};
 
 // A server that ends without a word forgets so much of a day's requests.
 inline constexpr std::chrono::seconds kUsageSavedEvery{10};
 
 // What opens a store whose disk can be made to fail, for tests. `env` must outlive the store.
 Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env);
+
+// Answers a read that asks for a revision that is not there.
+Error not_there(core::Revision wanted, core::Revision newest);
 
 // Writes a small file and waits until the disk has it.
 Status write_synced(const std::string& path, std::string_view text);
@@ -70,13 +78,8 @@ class EmbeddedStore final : public Store {
   }
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
-  // Not built yet.
-  void read_access(AccessCommand, AccessDone done) override {
-    done(unavailable("access cannot be read yet"));
-  }
-  void read_user_calls(UserCallsCommand, UserCallsDone done) override {
-    done(unavailable("access cannot be read yet"));
-  }
+  void read_access(AccessCommand command, AccessDone done) override;
+  void read_user_calls(UserCallsCommand command, UserCallsDone done) override;
   const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
@@ -90,21 +93,45 @@ class EmbeddedStore final : public Store {
   void observe_commits(CommitObserver observer) override { observer_ = std::move(observer); }
 
  private:
-  const Digest cursor_secret_{};
   using Job = CommitQueue::Job;
 
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
   Status load_keys_and_sweeps();
+  // Makes it with the store, or when a store of an older release is opened.
+  Status load_cursor_secret();
   Status copy_to(const std::string& directory);
 
   // Reading.
-  // The calls as of one published revision, or nothing where memory does not hold all of them.
-  Result<std::optional<CallsView>> try_read(CompanyId company, const std::vector<CallId>& calls,
-                                            Rocks::Tier tier);
-  Result<std::optional<CallsView>> try_read_at(const CompanyState& state, core::Revision revision,
-                                               const std::vector<CallId>& calls, Rocks::Tier tier,
-                                               bool& begin_again);
+  // Reads calls as of one published revision, and if asked for the people with them; from memory or
+  // on the pool. The time given to `done`, which takes a Result<AccessView>, is the revision's.
+  template <class Done>
+  void read_published(CompanyId company, std::vector<CallId> calls, bool with_people,
+                      core::Revision at_least, Done done);
+  // The same, or nothing where memory does not hold all of it.
+  Result<std::optional<AccessView>> try_read(CompanyId company, const std::vector<CallId>& calls,
+                                             bool with_people, Rocks::Tier tier);
+  Result<std::optional<AccessView>> try_read_at(const CompanyState& state, core::Revision revision,
+                                                const std::vector<CallId>& calls, Rocks::Tier tier,
+                                                bool& begin_again);
+  // The people of this published revision, or null where memory does not hold them.
+  Result<PeoplePtr> try_read_people(CompanyState& state, core::Revision revision, Rocks::Tier tier,
+                                    bool& begin_again);
+  // What is said of the past: the one place for moments other than now.
+  void read_past_access(AccessCommand command, AccessDone done);
+  void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
+  // The store as of the revision of a company that is published now, or a later one.
+  struct PublishedSnapshot {
+    std::unique_ptr<Snapshot> rows;
+    Head head;  // without its hash
+  };
+  Result<PublishedSnapshot> take_snapshot(const CompanyState& state);
+  Result<PeoplePtr> load_people(CompanyState& state, const PublishedSnapshot& snapshot,
+                                const Removals& removals);
+  Result<UserCallsView> find_user_calls(const UserCallsCommand& command);
+  // The later of the clock and the time of what was read: no clock that is put back revives what
+  // had expired.
+  Time judging_time(Time of_revision) const { return std::max(options_.clock(), of_revision); }
   // Brings a command's calls into the cache; false where that needs the disk and the tier forbids
   // it.
   bool warm(const GrantCommand& command, Rocks::Tier tier);
@@ -136,6 +163,7 @@ class EmbeddedStore final : public Store {
   EntryCache cache_;
   KeyTable keys_;
   Companies companies_;
+  Digest cursor_secret_{};
   const std::shared_ptr<ReadPool> pool_;
   CommitObserver observer_;
 

@@ -27,6 +27,14 @@ INSTANTIATE_TEST_SUITE_P(
                     // Room for a handful of entries: eviction all the time.
                     embedded("WithTinyCache",
                              [](auto& options) { options.cache_bytes = 64 * 400; }),
+                    // No directory stays in memory for long.
+                    embedded(
+                        "WithForgottenPeople",
+                        [](auto& options) {
+                          options.directory_bytes = 0;
+                          options.house_every = std::chrono::milliseconds(1);
+                        },
+                        180),
                     // Every record of a load goes through a run of its own.
                     embedded(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
@@ -262,6 +270,22 @@ TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto opened = open();
   EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->granted().size(), 2U);
   EXPECT_TRUE(opened->verify()->faults.empty());
+  EXPECT_EQ(opened->cursor_secret(), store->cursor_secret());
+}
+
+TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
+  ASSERT_NE(open(), nullptr);
+  {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/" + store::kRowsDirectory,
+                                     .block_cache_bytes = 1 << 20});
+    ASSERT_TRUE(rocks.has_value());
+    rocksdb::WriteBatch batch;
+    batch.Delete((*rocks)->family(store::Family::meta), std::string(1, store::kCursorSecretTag));
+    ASSERT_TRUE((*rocks)->write(batch, true).ok());
+  }
+  const Digest secret = open()->cursor_secret();
+  EXPECT_NE(secret, Digest{});
+  EXPECT_EQ(open()->cursor_secret(), secret);
 }
 
 TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {

@@ -2,6 +2,60 @@
 
 namespace earshot::store {
 
+namespace {
+
+template <class Thing>
+Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing) {
+  if (!thing) return corrupt("directory");
+  directory.put(*thing);
+  return {};
+}
+
+Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
+  switch (key.kind) {
+    case ThingKind::company:
+      people.company_exists = true;
+      return {};
+    case ThingKind::workspace:
+      return put_decoded(people.directory, decode_workspace(key.id, body));
+    case ThingKind::profile:
+      return put_decoded(people.directory, decode_profile(key.id, body));
+    case ThingKind::user:
+      return put_decoded(people.directory, decode_user(key.id, body));
+    case ThingKind::key:
+      break;
+  }
+  return corrupt("directory");
+}
+
+}  // namespace
+
+Status Snapshot::find_head(
+    CompanyId company,
+    const std::function<Status(const ChangeKey&, const ChangeHead&, std::string_view key,
+                               std::string_view value)>& take) const {
+  const auto changes = iterate(Family::changes);
+  changes->SeekForPrev(encode_key(ChangeKey{company, ~std::uint64_t{0}, ~std::uint32_t{0}}));
+  if (!changes->status().ok()) return from_rocksdb(changes->status(), "reading a company's head");
+  if (!changes->Valid()) return {};
+  const auto key = decode_change_key(view(changes->key()));
+  if (!key) return corrupt("changes");
+  if (key->company != company) return {};
+  const auto head = decode_change_head(view(changes->value()));
+  if (!head) return corrupt("changes");
+  return take(*key, *head, view(changes->key()), view(changes->value()));
+}
+
+Result<PeoplePtr> Snapshot::load_people(CompanyId company, const Removals& removals,
+                                        core::Revision directory_revision) const {
+  auto people = std::make_shared<People>();
+  people->directory_revision = directory_revision;
+  TRY(scan_things(company, removals, [&](const DirectoryKey& key, std::string_view body) {
+    return put_in_people(*people, key, body);
+  }));
+  return PeoplePtr(std::move(people));
+}
+
 Status Snapshot::each_company(Family family, const std::function<Status(CompanyId)>& take) const {
   const auto rows = rocks_.iterate(family, snapshot_);
   for (rows->SeekToFirst(); rows->Valid();) {

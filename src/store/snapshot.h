@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -27,6 +30,13 @@ class Snapshot {
   // Every company that has a row in the family, ascending. Not for keys or meta.
   Status each_company(Family family, const std::function<Status(CompanyId)>& take) const;
 
+  // The newest part of a company's record, which is its head. `take` is not called where there is
+  // none.
+  Status find_head(
+      CompanyId company,
+      const std::function<Status(const ChangeKey&, const ChangeHead&, std::string_view key,
+                                 std::string_view value)>& take) const;
+
   // The removals that await their sweep.
   Result<Removals> removals(CompanyId company) const;
 
@@ -34,6 +44,10 @@ class Snapshot {
   Status scan_things(
       CompanyId company, const Removals& removals,
       const std::function<Status(const DirectoryKey&, std::string_view body)>& take) const;
+
+  // The company's people, of this directory revision.
+  Result<PeoplePtr> load_people(CompanyId company, const Removals& removals,
+                                core::Revision directory_revision) const;
 
   // All rows as they stand, markers and dead ones too.
   Status scan_directory(
@@ -51,6 +65,11 @@ class Snapshot {
   Status scan_keys(const std::function<Status(KeyRow)>& take) const;
 
   Result<std::optional<std::string>> get(Family family, std::string_view key) const;
+
+  // It must not outlive this.
+  std::unique_ptr<rocksdb::Iterator> iterate(Family family) const {
+    return rocks_.iterate(family, snapshot_);
+  }
 
  private:
   Rocks& rocks_;

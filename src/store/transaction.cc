@@ -7,34 +7,6 @@
 
 namespace earshot::store {
 
-namespace {
-
-template <class Thing>
-Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing) {
-  if (!thing) return corrupt("directory");
-  directory.put(*thing);
-  return {};
-}
-
-Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
-  switch (key.kind) {
-    case ThingKind::company:
-      people.company_exists = true;
-      return {};
-    case ThingKind::workspace:
-      return put_decoded(people.directory, decode_workspace(key.id, body));
-    case ThingKind::profile:
-      return put_decoded(people.directory, decode_profile(key.id, body));
-    case ThingKind::user:
-      return put_decoded(people.directory, decode_user(key.id, body));
-    case ThingKind::key:
-      break;
-  }
-  return corrupt("directory");
-}
-
-}  // namespace
-
 CompanyState* Companies::find(CompanyId company) const {
   const std::shared_lock lock(mutex_);
   const auto found = states_.find(company);
@@ -50,21 +22,17 @@ Result<CompanyState*> Companies::meet(CompanyId company) {
   if (known != states_.end()) return known->second.get();
   auto met = std::make_unique<CompanyState>(company);
 
-  const auto changes = rocks_.iterate(Family::changes);
-  changes->SeekForPrev(encode_key(ChangeKey{company, ~std::uint64_t{0}, ~std::uint32_t{0}}));
-  if (!changes->status().ok()) return from_rocksdb(changes->status(), "reading a company's head");
-  if (changes->Valid()) {
-    const auto key = decode_change_key(view(changes->key()));
-    if (!key) return corrupt("changes");
-    if (key->company == company) {
-      const auto head = decode_change_head(view(changes->value()));
-      if (!head) return corrupt("changes");
-      met->head = {key->revision, head->directory_revision, head->time,
-                   hash_change(view(changes->key()), view(changes->value()))};
-    }
-  }
-  met->set_removals(std::make_shared<Removals>(TRY(Snapshot(rocks_).removals(company))));
-  met->published.store(met->head.revision, std::memory_order_release);
+  const Snapshot snapshot(rocks_);
+  Head head;
+  TRY(snapshot.find_head(company,
+                         [&](const ChangeKey& key, const ChangeHead& newest,
+                             std::string_view key_bytes, std::string_view value) -> Status {
+                           head = {key.revision, newest.directory_revision, newest.time,
+                                   hash_change(key_bytes, value)};
+                           return {};
+                         }));
+  met->set_removals(std::make_shared<Removals>(TRY(snapshot.removals(company))));
+  met->publish(head, nullptr);
   return states_.emplace(company, std::move(met)).first->second.get();
 }
 
@@ -72,10 +40,10 @@ void Companies::forget_people(std::uint64_t bytes_max) {
   const std::unique_lock lock(mutex_);
   std::uint64_t bytes = 0;
   for (const auto& [id, state] : states_) {
-    if (state->people) bytes += state->people->directory.memory_bytes();
+    if (const PeoplePtr people = state->people()) bytes += people->directory.memory_bytes();
   }
   if (bytes <= bytes_max) return;
-  for (const auto& [id, state] : states_) state->people.reset();
+  for (const auto& [id, state] : states_) state->forget_people();
 }
 
 Transaction::Transaction(const Ground& ground, Time now) : ground_(ground), now_(now) {}
@@ -87,7 +55,7 @@ Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
     auto working = std::make_unique<WorkingCompany>();
     working->state = state;
     working->head = state->head;
-    working->people = state->people;
+    working->people = state->people();
     working->removals = state->removals();
     found = companies_.emplace(id, std::move(working)).first;
   }
@@ -100,14 +68,11 @@ Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
 
 Result<const People*> Transaction::people(WorkingCompany& working) {
   if (working.people) return working.people.get();
-  auto loaded = std::make_shared<People>();
   const Removals none;
-  TRY(Snapshot(ground_.rocks)
-          .scan_things(working.state->id, working.removals ? *working.removals : none,
-                       [&](const DirectoryKey& key, std::string_view body) {
-                         return put_in_people(*loaded, key, body);
-                       }));
-  working.people = std::move(loaded);
+  working.people =
+      TRY(Snapshot(ground_.rocks)
+              .load_people(working.state->id, working.removals ? *working.removals : none,
+                           working.state->head.directory_revision));
   return working.people.get();
 }
 
@@ -688,8 +653,8 @@ Status Transaction::commit() {
 }
 
 void Transaction::publish() {
-  // The order is the promise: entries, keys and new removals before the revision that readers go
-  // by; removals that were swept only after it.
+  // The order is the promise: entries, keys, people and new removals before the revision that
+  // readers go by; removals that were swept only after it.
   if (rows_ && must_write_files()) {
     ground_.cache.clear();
   } else {
@@ -711,10 +676,10 @@ void Transaction::publish() {
     CompanyState& state = *working->state;
     const bool shrank = working->changed_removals && !working->removals_grew;
     if (working->removals_grew) state.set_removals(working->changed_removals);
-    state.head = working->head;
-    // The old directory may be large: it is freed after the new revision is there to see.
-    const std::shared_ptr<const People> old = std::exchange(state.people, working->people);
-    state.published.store(working->head.revision, std::memory_order_release);
+    if (working->changed_people) {
+      working->changed_people->directory_revision = working->head.directory_revision;
+    }
+    state.publish(working->head, working->people);
     if (shrank) state.set_removals(working->changed_removals);
   }
 }

@@ -127,7 +127,7 @@ class Transaction final : public core::RecordTarget {
   struct WorkingCompany {
     CompanyState* state = nullptr;
     Head head;
-    std::shared_ptr<const People> people;      // null: not loaded
+    PeoplePtr people;                          // null: not loaded
     std::shared_ptr<People> changed_people;    // ours, once changed
     std::shared_ptr<const Removals> removals;  // null: none
     std::shared_ptr<Removals> changed_removals;
