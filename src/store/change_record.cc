@@ -7,6 +7,8 @@ namespace earshot::store {
 
 namespace {
 
+using IsWanted = std::function<bool(CallId)>;
+
 enum class ItemTag : std::uint8_t { pairs = 1, call = 2, thing = 3, key = 4 };
 
 // Of the head.
@@ -54,8 +56,11 @@ core::Revision read_dead_since(ByteReader& reader, std::uint8_t flags) {
   return revision;
 }
 
-void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
+// What is left out is read over all the same. Gives the number of changes.
+std::uint64_t read_pairs(ByteReader& reader, const IsWanted* is_wanted,
+                         std::vector<Change>& changes) {
   const CallId call{reader.fixed64()};
+  const bool wanted = is_wanted == nullptr || (*is_wanted)(call);
   const core::Stamp previous = read_stamp(reader);
   const std::uint64_t count = reader.varint();
   if (count == 0) fail(reader);
@@ -65,8 +70,10 @@ void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
     const core::Revision dead_since = read_dead_since(reader, flags);
     if (flags & kShare) {
       if ((flags & ~(kShare | kBefore | kAfter | kDead)) != 0) fail(reader);
-      changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0,
-                                     (flags & kAfter) != 0, dead_since});
+      if (wanted) {
+        changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0,
+                                       (flags & kAfter) != 0, dead_since});
+      }
       continue;
     }
     GrantChanged change{call, previous, user, {}, {}, dead_since};
@@ -75,8 +82,9 @@ void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
     if (flags & kAfter) change.after.emplace();
     if (flags & kBeforeBody) change.before = read_grant_body(reader);
     if (flags & kAfterBody) change.after = read_grant_body(reader);
-    changes.push_back(std::move(change));
+    if (wanted) changes.push_back(std::move(change));
   }
+  return count;
 }
 
 CallChanged read_call(ByteReader& reader) {
@@ -106,6 +114,41 @@ KeyChanged read_key(ByteReader& reader) {
   change.access_key = reader.text();
   if (reader.byte() != 0) (change.after = read_key_body(reader))->access_key = change.access_key;
   return change;
+}
+
+// Reads the count of changes and the items behind it; false where no release wrote them. Without
+// `is_wanted` all are.
+bool read_items(ByteReader& reader, const IsWanted* is_wanted, std::vector<Change>& changes) {
+  const std::uint64_t count = reader.varint();
+  std::uint64_t seen = 0;
+  while (reader.ok() && reader.rest_bytes() > 0) {
+    switch (static_cast<ItemTag>(reader.byte())) {
+      case ItemTag::pairs:
+        seen += read_pairs(reader, is_wanted, changes);
+        break;
+      case ItemTag::call: {
+        ++seen;
+        CallChanged change = read_call(reader);
+        if (is_wanted == nullptr || (*is_wanted)(change.call)) changes.push_back(std::move(change));
+        break;
+      }
+      case ItemTag::thing: {
+        ++seen;
+        ThingChanged change = read_thing(reader);
+        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        break;
+      }
+      case ItemTag::key: {
+        ++seen;
+        KeyChanged change = read_key(reader);
+        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        break;
+      }
+      default:
+        return false;
+    }
+  }
+  return reader.done() && seen == count;
 }
 
 }  // namespace
@@ -246,27 +289,17 @@ std::optional<ChangePart> decode_change(std::string_view value) {
   ByteReader reader(value);
   ChangePart part;
   part.head = read_head(reader);
-  const std::uint64_t count = reader.varint();
-  while (reader.ok() && reader.rest_bytes() > 0) {
-    switch (static_cast<ItemTag>(reader.byte())) {
-      case ItemTag::pairs:
-        read_pairs(reader, part.changes);
-        break;
-      case ItemTag::call:
-        part.changes.push_back(read_call(reader));
-        break;
-      case ItemTag::thing:
-        part.changes.push_back(read_thing(reader));
-        break;
-      case ItemTag::key:
-        part.changes.push_back(read_key(reader));
-        break;
-      default:
-        return std::nullopt;
-    }
-  }
-  if (!reader.done() || part.changes.size() != count) return std::nullopt;
+  if (!read_items(reader, nullptr, part.changes)) return std::nullopt;
   return part;
+}
+
+std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
+                                                     const IsWanted& is_wanted) {
+  ByteReader reader(value);
+  read_head(reader);
+  std::vector<Change> changes;
+  if (!read_items(reader, &is_wanted, changes)) return std::nullopt;
+  return changes;
 }
 
 }  // namespace earshot::store

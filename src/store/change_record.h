@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -129,5 +130,8 @@ class ChangeWriter {
 
 std::optional<ChangeHead> decode_change_head(std::string_view value);
 std::optional<ChangePart> decode_change(std::string_view value);
+// Only the changes to calls that are wanted, in their order. The others cost little.
+std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
+                                                     const std::function<bool(CallId)>& is_wanted);
 
 }  // namespace earshot::store

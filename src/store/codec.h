@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "core/entry.h"
@@ -137,6 +139,8 @@ std::optional<DirectoryKey> decode_directory_key(std::string_view bytes);
 struct DirectoryValue {
   std::uint32_t n = 0;  // with the key's revision, the stamp of the version
   std::optional<std::string> body;
+  // Of a company that the same revision removed before: the removal's place in it.
+  std::optional<std::uint32_t> removed_n;
 };
 std::string encode_value(const DirectoryValue& value);
 std::optional<DirectoryValue> decode_directory_value(std::string_view bytes);
@@ -164,7 +168,7 @@ core::Key read_key_body(ByteReader& reader);
 
 // --- meta
 
-// What awaits a sweep: everything older than the stamp, of a user, a call, or a whole company.
+// What awaits a sweep: everything older than the removals of a user, a call, or a whole company.
 enum class SweepKind : std::uint8_t { company = 0, user = 1, call = 2 };
 struct SweepKey {
   CompanyId company;
@@ -177,8 +181,21 @@ inline constexpr char kHorizonTag = 'h';
 inline constexpr char kCursorSecretTag = 'c';
 std::string encode_key(const SweepKey& key);
 std::optional<SweepKey> decode_sweep_key(std::string_view bytes);
-std::string encode_stamp_value(core::Stamp stamp);
-std::optional<core::Stamp> decode_stamp_value(std::string_view bytes);
+std::string encode_sweep_value(std::span<const core::Stamp> removals);
+std::optional<std::vector<core::Stamp>> decode_sweep_value(std::string_view bytes);
+
+// How far the record of changes was cut off: the last revision that went.
+struct Horizon {
+  core::Revision revision = 0;
+  // What its record said; absent where a release cut it off that kept no history.
+  struct Head {
+    Time time;
+    core::Revision directory_revision = 0;
+  };
+  std::optional<Head> head;
+};
+std::string encode_value(const Horizon& horizon);
+std::optional<Horizon> decode_horizon(std::string_view bytes);
 std::string encode_company_key(char tag, CompanyId company);  // of usage and horizons
 std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes);
 std::string encode_cursor_secret(const Digest& secret);

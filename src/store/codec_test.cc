@@ -108,6 +108,35 @@ ChangeHead head_of(Operation operation) {
   return head;
 }
 
+TEST(Codec, RemovalsThatAwaitTheirSweepAscend) {
+  const std::vector<core::Stamp> removals = {{3, 7}, {300, 0}};
+  EXPECT_EQ(decode_sweep_value(encode_sweep_value(removals)), removals);
+  EXPECT_FALSE(decode_sweep_value(encode_sweep_value({}))) << "there is one at least";
+  const std::vector<core::Stamp> twice = {{3, 7}, {3, 7}};
+  EXPECT_FALSE(decode_sweep_value(encode_sweep_value(twice)));
+}
+
+TEST(Codec, AHorizonOfAReleaseWithoutHistoryIsRead) {
+  const auto horizon = decode_horizon(encode_value(Horizon{12, Horizon::Head{Time{-5}, 9}}));
+  ASSERT_TRUE(horizon && horizon->head);
+  EXPECT_EQ(horizon->revision, 12U);
+  EXPECT_EQ(horizon->head->time, Time{-5});
+  EXPECT_EQ(horizon->head->directory_revision, 9U);
+  const auto old = decode_horizon(std::string("\x01\x0c\x00", 3));
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->revision, 12U);
+  EXPECT_FALSE(old->head);
+}
+
+TEST(Codec, ACompanyRemembersItsRemovalByTheSameRevision) {
+  const auto value = decode_directory_value(encode_value(DirectoryValue{7, "body", 3}));
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->n, 7U);
+  EXPECT_EQ(value->removed_n, 3U);
+  EXPECT_EQ(value->body, "body");
+  EXPECT_FALSE(decode_directory_value(encode_value(DirectoryValue{7, "body", 8})));
+}
+
 TEST(ChangeRecord, EveryKindOfChangeIsReadBack) {
   ChangeWriter writer;
   writer.add(GrantChanged{{7}, {3, 1}, {1}, std::nullopt, core::Grant{}});

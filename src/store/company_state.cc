@@ -4,12 +4,21 @@
 
 namespace earshot::store {
 
-bool Removals::kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const {
-  if (company.kills(row, revision)) return true;
-  const auto of_call = calls.find(call);
-  if (of_call != calls.end() && of_call->second.kills(row, revision)) return true;
-  const auto of_user = users.find(user);
-  return of_user != users.end() && of_user->second.kills(row, revision);
+core::Revision Removal::killed_at(core::Stamp row) const {
+  const auto after = std::ranges::upper_bound(stamps, row);
+  return after == stamps.end() ? 0 : after->revision;
+}
+
+core::Revision Removals::killed_at(CallId call, UserId user, core::Stamp row) const {
+  core::Revision first = company.killed_at(row);
+  const auto look_at = [&](const auto& removals, auto id) {
+    const auto found = removals.find(id);
+    const core::Revision killed = found == removals.end() ? 0 : found->second.killed_at(row);
+    if (killed != 0 && (first == 0 || killed < first)) first = killed;
+  };
+  look_at(calls, call);
+  look_at(users, user);
+  return first;
 }
 
 core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,

@@ -30,16 +30,19 @@ struct Head {
   Digest hash{};  // of the last part
 };
 
-// A removal whose rows are still there: everything older than it is dead. The one before it counts
-// for readers of revisions between the two.
+// The removals of one thing whose rows are still there: everything older than one of them is dead
+// since then.
 struct Removal {
-  core::Stamp newest;
-  core::Stamp before;
+  std::vector<core::Stamp> stamps;  // ascending; of one revision only the last
   std::uint64_t swept_to = 0;  // the sweep goes on at this call; after a restart it begins again
 
+  core::Stamp newest() const { return stamps.empty() ? core::Stamp{} : stamps.back(); }
+  // The revision of the first removal after the row; 0: there is none.
+  core::Revision killed_at(core::Stamp row) const;
+  // Whether the row is dead to readers of the revision.
   bool kills(core::Stamp row, core::Revision revision) const {
-    return (row < newest && newest.revision <= revision) ||
-           (row < before && before.revision <= revision);
+    const core::Revision killed = killed_at(row);
+    return killed != 0 && killed <= revision;
   }
 };
 
@@ -50,9 +53,14 @@ struct Removals {
   std::unordered_map<UserId, Removal> users;
   std::unordered_map<CallId, Removal> calls;
 
-  bool empty() const { return company.newest == core::Stamp{} && users.empty() && calls.empty(); }
-  // Whether a share or grant of this pair is dead to readers of the revision.
-  bool kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const;
+  bool empty() const { return company.stamps.empty() && users.empty() && calls.empty(); }
+  // Since which revision a share or grant of this pair is dead; 0: it is alive.
+  core::Revision killed_at(CallId call, UserId user, core::Stamp row) const;
+  // Whether it is dead to readers of the revision.
+  bool kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const {
+    const core::Revision killed = killed_at(call, user, row);
+    return killed != 0 && killed <= revision;
+  }
 };
 using RemovalsPtr = std::shared_ptr<const Removals>;
 

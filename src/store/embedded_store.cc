@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/wake.h"
+#include "store/retention.h"
 
 namespace earshot::store {
 
@@ -273,9 +274,9 @@ Status EmbeddedStore::load_keys_and_sweeps() {
   return rocks_->scan(Family::meta, std::string(1, kHorizonTag), nullptr,
                       [&](std::string_view key, std::string_view value) -> Result<bool> {
                         const auto company = decode_company_key(kHorizonTag, key);
-                        const auto stamp = decode_stamp_value(value);
-                        if (!company || !stamp) return corrupt("meta");
-                        rocks_->horizons().set(*company, stamp->revision);
+                        const auto horizon = decode_horizon(value);
+                        if (!company || !horizon) return corrupt("meta");
+                        rocks_->horizons().set(*company, horizon->revision);
                         return true;
                       });
 }
@@ -651,7 +652,9 @@ void EmbeddedStore::keep_house() {
   companies_.forget_people(options_.directory_bytes);
   if (options_.retention && now - retention_applied_ >= options_.retention_every && !refusal()) {
     retention_applied_ = now;
-    const Status applied = apply_retention();
+    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(*options_.retention);
+    const Time oldest{options_.clock().micros - kept.count()};
+    const Status applied = apply_retention(*rocks_, companies_, oldest);
     // What was not cut now is cut next time.
     if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
   }

@@ -146,10 +146,6 @@ class EmbeddedStore final : public Store {
   Status commit_and_publish(Transaction& transaction, std::size_t commands);
   void sweep_some();
   void keep_house();
-  Status apply_retention();
-  Status cut_company(CompanyId company, core::Revision horizon);
-  Status write_cut(rocksdb::WriteBatch& batch);
-  Status cut_directory(CompanyId company, core::Revision horizon, rocksdb::WriteBatch& batch);
   Ground ground();
   Status check_space();
   // Why nothing is written any more; empty while all is well.

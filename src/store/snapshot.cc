@@ -11,24 +11,24 @@ Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing
   return {};
 }
 
-Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
-  switch (key.kind) {
+}  // namespace
+
+Status put_body(core::Directory& directory, ThingKind kind, std::uint64_t id,
+                std::string_view body) {
+  switch (kind) {
     case ThingKind::company:
-      people.company_exists = true;
       return {};
     case ThingKind::workspace:
-      return put_decoded(people.directory, decode_workspace(key.id, body));
+      return put_decoded(directory, decode_workspace(id, body));
     case ThingKind::profile:
-      return put_decoded(people.directory, decode_profile(key.id, body));
+      return put_decoded(directory, decode_profile(id, body));
     case ThingKind::user:
-      return put_decoded(people.directory, decode_user(key.id, body));
+      return put_decoded(directory, decode_user(id, body));
     case ThingKind::key:
       break;
   }
   return corrupt("directory");
 }
-
-}  // namespace
 
 Status Snapshot::find_head(
     CompanyId company,
@@ -51,7 +51,8 @@ Result<PeoplePtr> Snapshot::load_people(CompanyId company, const Removals& remov
   auto people = std::make_shared<People>();
   people->directory_revision = directory_revision;
   TRY(scan_things(company, removals, [&](const DirectoryKey& key, std::string_view body) {
-    return put_in_people(*people, key, body);
+    if (key.kind == ThingKind::company) people->company_exists = true;
+    return put_body(people->directory, key.kind, key.id, body);
   }));
   return PeoplePtr(std::move(people));
 }
@@ -75,18 +76,18 @@ Result<Removals> Snapshot::removals(CompanyId company) const {
   TRY(rocks_.scan(Family::meta, encode_company_key(kSweepTag, company), snapshot_,
                   [&](std::string_view key, std::string_view value) -> Result<bool> {
                     const auto sweep = decode_sweep_key(key);
-                    const auto stamp = decode_stamp_value(value);
-                    if (!sweep || !stamp) return corrupt("meta");
-                    const Removal removal{.newest = *stamp, .before = {}, .swept_to = 0};
+                    auto stamps = decode_sweep_value(value);
+                    if (!sweep || !stamps) return corrupt("meta");
+                    Removal removal{.stamps = std::move(*stamps), .swept_to = 0};
                     switch (sweep->kind) {
                       case SweepKind::company:
-                        removals.company = removal;
+                        removals.company = std::move(removal);
                         break;
                       case SweepKind::user:
-                        removals.users[{sweep->id}] = removal;
+                        removals.users[{sweep->id}] = std::move(removal);
                         break;
                       case SweepKind::call:
-                        removals.calls[{sweep->id}] = removal;
+                        removals.calls[{sweep->id}] = std::move(removal);
                         break;
                     }
                     return true;

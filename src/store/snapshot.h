@@ -16,6 +16,11 @@
 
 namespace earshot::store {
 
+// Puts a thing in place in a directory; a company has no place there. Error: internal, for a body
+// that no release wrote.
+Status put_body(core::Directory& directory, ThingKind kind, std::uint64_t id,
+                std::string_view body);
+
 // For asking whether a removal holds at all.
 inline constexpr core::Revision kAnyRevision = ~core::Revision{0};
 

@@ -20,7 +20,7 @@ Result<bool> Transaction::sweep(CompanyId id, std::size_t rows_max) {
       const auto& [call, removal] = *working.removals->calls.begin();
       kind = SweepKind::call;
       thing = call.value;
-      done = TRY(sweep_call(working, call, removal.newest, room));
+      done = TRY(sweep_call(working, call, removal.newest(), room));
     } else if (!working.removals->users.empty()) {
       kind = SweepKind::user;
       thing = working.removals->users.begin()->first.value;
@@ -90,12 +90,12 @@ Result<bool> Transaction::sweep_user(WorkingCompany& working, UserId user, std::
     if (!value->grant && !value->share) continue;
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
     const core::ShareRow* share = seen->find_share(user);
-    if (share && share->stamp < removal.newest) {
+    if (share && share->stamp < removal.newest()) {
       TRY(write_share(working, key->call, user, true, false));
     }
     const core::EntryPtr then = TRY(entry(company, key->call))->now();
     const core::GrantRow* grant = then->find_grant(user);
-    if (grant && grant->stamp < removal.newest) {
+    if (grant && grant->stamp < removal.newest()) {
       TRY(write_grant(working, key->call, user, then->grant_of(*grant), std::nullopt));
     }
   }
@@ -104,7 +104,7 @@ Result<bool> Transaction::sweep_user(WorkingCompany& working, UserId user, std::
 }
 
 Result<bool> Transaction::sweep_things(WorkingCompany& working, std::size_t& room) {
-  const core::Stamp removed = working.removals->company.newest;
+  const core::Stamp removed = working.removals->company.newest();
   const std::string prefix = encode_company_prefix(working.state->id);
   const auto rows = ground_.rocks.iterate(Family::directory);
   std::string last_thing;
@@ -145,13 +145,13 @@ Result<bool> Transaction::sweep_company(WorkingCompany& working, std::size_t& ro
     if (!key) return corrupt("calls");
     next = key->call.value;
     if (room > 0) --room;
-    const bool swept = room > 0 && TRY(sweep_call(working, key->call, removal.newest, room));
+    const bool swept = room > 0 && TRY(sweep_call(working, key->call, removal.newest(), room));
     if (!swept) {
       change_removals(working).company.swept_to = next;
       return false;
     }
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
-    if (seen->call && seen->call_stamp < removal.newest) {
+    if (seen->call && seen->call_stamp < removal.newest()) {
       std::optional<core::Call> before = TRY(find_call(company, key->call));
       TRY(write_call(working, key->call, std::move(before), std::nullopt));
     }

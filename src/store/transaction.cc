@@ -126,10 +126,14 @@ bool Transaction::is_there(const WorkingCompany& company, const core::CallEntry&
 }
 
 template <class Row>
+core::Revision Transaction::killed_at(const WorkingCompany& company, CallId call,
+                                      const Row& row) const {
+  return company.removals ? company.removals->killed_at(call, row.user, row.stamp) : 0;
+}
+
+template <class Row>
 const Row* Transaction::alive(const WorkingCompany& company, CallId call, const Row* row) const {
-  if (!row || !company.removals) return row;
-  return company.removals->kills(call, row->user, row->stamp, company.head.revision + 1) ? nullptr
-                                                                                         : row;
+  return row && killed_at(company, call, *row) == 0 ? row : nullptr;
 }
 
 core::EntryPtr Transaction::visible(const WorkingCompany& company, const WorkingEntry& entry,
@@ -271,13 +275,15 @@ Status Transaction::write_grants(WorkingCompany& working, CallId call,
   edits.reserve(changes.size());
   for (const core::GrantChange& change : changes) {
     const core::GrantRow* row = changed.find_grant(change.user);
+    const core::Revision dead_since = row ? killed_at(working, call, *row) : 0;
     if (row && !change.before) {
       // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
-      previous = TRY(record(working, GrantChanged{call, previous, change.user,
-                                                  changed.grant_of(*row), std::nullopt}));
+      previous =
+          TRY(record(working, GrantChanged{call, previous, change.user, changed.grant_of(*row),
+                                           std::nullopt, dead_since}));
     }
-    previous = TRY(
-        record(working, GrantChanged{call, previous, change.user, change.before, change.after}));
+    previous = TRY(record(working, GrantChanged{call, previous, change.user, change.before,
+                                                change.after, change.before ? dead_since : 0}));
     write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, change.user}),
               encode_value(GrantRowValue{previous, change.after}));
     const bool share = changed.find_share(change.user) != nullptr;
@@ -300,13 +306,16 @@ Status Transaction::write_share(WorkingCompany& working, CallId call, UserId use
                                 bool after) {
   const CompanyId company = working.state->id;
   core::CallEntry& changed = change_entry(*TRY(entry(company, call)));
-  const bool had_share = changed.find_share(user) != nullptr;
+  const core::ShareRow* row = changed.find_share(user);
+  const bool had_share = row != nullptr;
+  const core::Revision dead_since = row ? killed_at(working, call, *row) : 0;
   const bool grant = changed.find_grant(user) != nullptr;
+  core::Stamp previous = changed.newest;
   if (!before && had_share) {  // dead, as in write_grants
-    TRY(record(working, ShareChanged{call, changed.newest, user, true, false}));
+    previous = TRY(record(working, ShareChanged{call, previous, user, true, false, dead_since}));
   }
-  const core::Stamp stamp =
-      TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
+  const core::Stamp stamp = TRY(
+      record(working, ShareChanged{call, previous, user, before, after, before ? dead_since : 0}));
   if (after) {
     changed.put_share(user, stamp);
   } else {
@@ -328,12 +337,18 @@ Status Transaction::write_call(WorkingCompany& working, CallId call,
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
+  const core::Revision dead_since = changed.call && working.removals
+                                        ? working.removals->company.killed_at(changed.call_stamp)
+                                        : 0;
+  core::Stamp previous = changed.newest;
   if (!before && changed.call) {  // dead, as in write_grants
     std::optional<core::Call> dead = TRY(find_call(company, call));
-    TRY(record(working, CallChanged{call, changed.newest, std::move(dead), std::nullopt}));
+    previous = TRY(
+        record(working, CallChanged{call, previous, std::move(dead), std::nullopt, dead_since}));
   }
-  const core::Stamp stamp =
-      TRY(record(working, CallChanged{call, changed.newest, std::move(before), after}));
+  const core::Revision before_is_dead_since = before ? dead_since : 0;
+  const core::Stamp stamp = TRY(
+      record(working, CallChanged{call, previous, std::move(before), after, before_is_dead_since}));
   changed.call.reset();
   if (after) changed.call = core::facts_of(*after);
   changed.call_stamp = stamp;
@@ -348,8 +363,13 @@ Status Transaction::write_thing(WorkingCompany& working, ThingKind kind, std::ui
                                 std::optional<std::string> body) {
   const core::Stamp stamp = TRY(record(working, ThingChanged{kind, id, body}));
   const CompanyId company = working.state->id;
+  DirectoryValue value{stamp.n, body, std::nullopt};
+  if (kind == ThingKind::company && body && working.removals &&
+      working.removals->company.newest().revision == stamp.revision) {
+    value.removed_n = working.removals->company.newest().n;
+  }
   write_row(Family::directory, encode_key(DirectoryKey{company, kind, id, stamp.revision}),
-            encode_value(DirectoryValue{stamp.n, body}));
+            encode_value(value));
   things_[encode_thing_prefix(company, kind, id)] = std::move(body);
   return {};
 }
@@ -369,14 +389,15 @@ Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::ui
   Removal& removal = kind == SweepKind::company ? removals.company
                      : kind == SweepKind::user  ? removals.users[{id}]
                                                 : removals.calls[{id}];
-  // The one before is what readers of the published revision go by: one of this revision is not.
-  const core::Stamp before =
-      removal.newest.revision == stamp.revision ? removal.before : removal.newest;
-  removal = {.newest = stamp, .before = before, .swept_to = 0};
+  // The older ones still count: for readers of the published revision, and for the record, which
+  // says of a dead row since when it is dead.
+  if (removal.newest().revision == stamp.revision) removal.stamps.pop_back();
+  removal.stamps.push_back(stamp);
+  removal.swept_to = 0;
   if (kind == SweepKind::company) removals.things_swept_to.clear();
   working.removals_grew = true;
   write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}),
-            encode_stamp_value(stamp));
+            encode_sweep_value(removal.stamps));
   return {};
 }
 
@@ -415,7 +436,7 @@ Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& 
   const std::string prefix = encode_thing_prefix(working.state->id, kind, id);
   const auto changed = things_.find(prefix);
   if (changed != things_.end()) return changed->second;
-  const core::Stamp removed = working.removals ? working.removals->company.newest : core::Stamp{};
+  const core::Stamp removed = working.removals ? working.removals->company.newest() : core::Stamp{};
   bool found = false;
   std::optional<std::string> body;
   const auto take = [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {

@@ -156,6 +156,9 @@ class Transaction final : public core::RecordTarget {
   Result<WorkingEntry*> entry(CompanyId company, CallId call);
   core::CallEntry& change_entry(WorkingEntry& working);
   bool is_there(const WorkingCompany& company, const core::CallEntry& entry) const;
+  // Since which revision the row is dead, this transaction's removals included; 0: it is alive.
+  template <class Row>
+  core::Revision killed_at(const WorkingCompany& company, CallId call, const Row& row) const;
   // The row of this pair, if it is alive.
   template <class Row>
   const Row* alive(const WorkingCompany& company, CallId call, const Row* row) const;

@@ -26,7 +26,7 @@ class CompanyCheck {
     removals_ = TRY(snapshot_.removals(company_));
     if (const auto cut =
             TRY(snapshot_.get(Family::meta, encode_company_key(kHorizonTag, company_)))) {
-      const auto horizon = decode_stamp_value(*cut);
+      const auto horizon = decode_horizon(*cut);
       if (!horizon) return corrupt("meta");
       horizon_ = horizon->revision;
     }
