@@ -227,6 +227,7 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       rocks_(std::move(rocks)),
       cache_(options_.cache_bytes),
       companies_(*rocks_),
+      past_directories_(kPastDirectoriesBytes),
       pool_(std::make_shared<ReadPool>(options_.read_threads, options_.read_queue_max)),
       queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
 
@@ -324,10 +325,6 @@ void EmbeddedStore::read_access(AccessCommand command, AccessDone done) {
                    if (read) read->as_of.time = judging_time(read->as_of.time);
                    done(std::move(read));
                  });
-}
-
-void EmbeddedStore::read_past_access(AccessCommand, AccessDone done) {
-  done(unavailable("access in the past cannot be read yet"));
 }
 
 Result<std::optional<AccessView>> EmbeddedStore::try_read(CompanyId company,

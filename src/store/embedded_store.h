@@ -18,6 +18,7 @@
 #include "store/company_state.h"
 #include "store/embedded.h"
 #include "store/entry_cache.h"
+#include "store/history.h"
 #include "store/rocks.h"
 #include "store/snapshot.h"
 #include "store/store.h"
@@ -27,6 +28,9 @@ namespace earshot::store {
 
 // How long a read waits for a revision that is being published.
 inline constexpr std::chrono::seconds kReadPatience{5};
+
+// Memory for whole directories of the past, about; one is kept however large it is.
+inline constexpr std::uint64_t kPastDirectoriesBytes = 64 << 20;
 
 // A server that ends without a word forgets so much of a day's requests.
 inline constexpr std::chrono::seconds kUsageSavedEvery{10};
@@ -117,9 +121,13 @@ class EmbeddedStore final : public Store {
   // The people of this published revision, or null where memory does not hold them.
   Result<PeoplePtr> try_read_people(CompanyState& state, core::Revision revision, Rocks::Tier tier,
                                     bool& begin_again);
-  // What is said of the past: the one place for moments other than now.
+  // The same for moments other than now.
   void read_past_access(AccessCommand command, AccessDone done);
   void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
+  Result<AccessView> find_past_access(const AccessCommand& command);
+  Result<UserCallsView> find_past_user_calls(const UserCallsCommand& command);
+  // The whole directory as it was, if it is in memory; else null.
+  DirectoryPtr find_known_directory(const CompanyState& state, const Past& past);
   // The store as of the revision of a company that is published now, or a later one.
   struct PublishedSnapshot {
     std::unique_ptr<Snapshot> rows;
@@ -159,6 +167,7 @@ class EmbeddedStore final : public Store {
   EntryCache cache_;
   KeyTable keys_;
   Companies companies_;
+  PastDirectories past_directories_;
   Digest cursor_secret_{};
   const std::shared_ptr<ReadPool> pool_;
   CommitObserver observer_;

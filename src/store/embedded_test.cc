@@ -404,6 +404,113 @@ TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
   }
 }
 
+// What user 1 may hear of call 1 and who has grants of it, as of a moment.
+struct Seen {
+  core::Ways ways = 0;
+  std::vector<UserId> granted;
+  std::vector<CallId> calls;  // of the user, by grants
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+Seen see(store::Store& store, const store::Moment& moment, bool everybody = false) {
+  store::AccessCommand about;
+  about.company = {1};
+  about.calls = {{{1}, {{1}}}};
+  about.everybody = everybody;
+  about.moment = moment;
+  const auto view = read_access_now(store, about);
+  EXPECT_TRUE(view.has_value()) << view.error().message;
+  if (!view) return {};
+  const auto granted = view->entries[0]->granted();
+  Seen seen{core::ways(*view->directory, *view->entries[0], {1}, view->as_of.time),
+            {granted.begin(), granted.end()},
+            {}};
+  store::UserCallsCommand of_user;
+  of_user.company = {1};
+  of_user.user = {1};
+  of_user.ways = static_cast<core::Ways>(core::Way::individual);
+  of_user.calls_max = 10;
+  of_user.moment = moment;
+  const auto calls = read_user_calls_now(store, of_user);
+  EXPECT_TRUE(calls.has_value()) << calls.error().message;
+  if (!calls) return seen;
+  for (std::size_t i = 0; i < calls->calls.size(); ++i) {
+    const core::Ways ways =
+        core::ways(*calls->directory, *calls->entries[i], {1}, calls->as_of.time);
+    if (core::has(ways, core::Way::individual)) seen.calls.push_back(calls->calls[i]);
+  }
+  return seen;
+}
+
+TEST_F(Embedded, TellsThePastAfterRemovalsAndRestarts) {
+  std::vector<Seen> seen;  // by revision
+  const auto note = [&](store::Store& store) {
+    const core::Revision newest = read_now(store, {1}, {})->revision;
+    while (seen.size() <= newest) seen.push_back(see(store, {}));
+  };
+  auto store = open();
+  note(*store);
+  core::User user;
+  user.id = {1};
+  core::Call call;
+  call.id = {1};
+  for (int round = 0; round < 4; ++round) {
+    ASSERT_TRUE(load_now(*store, small_company()).has_value());
+    note(*store);
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}}))
+                    .has_value());
+    note(*store);
+    std::vector<core::Record> removal = {{{1}, true, core::Company{{1}, ""}}};
+    if (round % 3 == 1) removal = {{{1}, true, user}, {{1}, false, user}};
+    if (round % 3 == 2) removal = {{{1}, true, call}, {{1}, false, call}};
+    ASSERT_TRUE(load_now(*store, removal).has_value());
+    // Its sweep is a revision of its own.
+    while (read_now(*store, {1}, {})->revision < seen.size() + 1) std::this_thread::yield();
+    note(*store);
+    store.reset();
+    store = open();
+    note(*store);
+  }
+  for (core::Revision revision = 0; revision < seen.size(); ++revision) {
+    EXPECT_EQ(see(*store, {revision, std::nullopt}), seen[revision]) << revision;
+    EXPECT_EQ(see(*store, {revision, std::nullopt}, true), seen[revision]) << revision;
+  }
+}
+
+TEST_F(Embedded, ARevisionIsToldTheSameWhileOthersAreMade) {
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  ASSERT_TRUE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {3}}}})).has_value());
+  const store::Moment pinned{read_now(*store, {1}, {})->revision, Time{now_micros}};
+  const Seen first = see(*store, pinned);
+  ASSERT_EQ(first.granted, (std::vector<UserId>{{1}, {3}}));
+  ASSERT_EQ(first.calls, std::vector<CallId>{{1}});
+  std::atomic<bool> is_over = false;
+  std::thread writer([&] {
+    core::User user;
+    user.id = {1};
+    for (int i = 0; i < 60; ++i) {
+      EXPECT_TRUE(load_now(*store, {{{1}, true, user}}).has_value());
+      EXPECT_TRUE(load_now(*store, {{{1}, false, user}}).has_value());
+      EXPECT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}}))
+                      .has_value());
+      EXPECT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{2}, {3}}}}))
+                      .has_value());
+    }
+    is_over = true;
+  });
+  std::vector<std::thread> readers;
+  for (const bool everybody : {false, true}) {
+    readers.emplace_back([&, everybody] {
+      do {
+        EXPECT_EQ(see(*store, pinned, everybody), first);
+      } while (!is_over && !HasFailure());
+    });
+  }
+  writer.join();
+  for (std::thread& reader : readers) reader.join();
+}
+
 TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   options.retention = std::chrono::seconds(60);
   options.retention_every = std::chrono::seconds(0);
@@ -429,6 +536,14 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   EXPECT_TRUE(store->verify()->faults.empty());
   EXPECT_EQ(read_now(*store, {1}, {{1}})->entries[0]->granted().size(), 1U);
   EXPECT_EQ(read_now(*store, {1}, {{1}})->revision, 22U);
+  // What is asked for by a time within the retention is there, though its revision is older.
+  EXPECT_TRUE(see(*store, {std::nullopt, Time{now_micros - 60'000'000}}).granted.empty());
+  store::AccessCommand too_old;
+  too_old.company = {1};
+  too_old.moment.revision = 3;
+  const auto refused = read_access_now(*store, too_old);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::gone);
 }
 
 }  // namespace

@@ -140,10 +140,6 @@ void EmbeddedStore::read_user_calls(UserCallsCommand command, UserCallsDone done
   earshot::wake(pool_);
 }
 
-void EmbeddedStore::read_past_user_calls(UserCallsCommand, UserCallsDone done) {
-  done(unavailable("access in the past cannot be read yet"));
-}
-
 Result<UserCallsView> EmbeddedStore::find_user_calls(const UserCallsCommand& command) {
   CompanyState& state = *TRY(companies_.meet(command.company));
   PublishedSnapshot snapshot;
