@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/secret.h"
+#include "base/digest.h"
 
 namespace earshot::service {
 namespace {
@@ -79,9 +79,9 @@ GrantsOutcome outcome_of(store::Outcome outcome, const DistinctPairs& pairs, boo
 }  // namespace
 
 store::IdempotencyKey make_idempotency_key(std::string_view key, store::Operation operation,
-                                           std::string_view body) {
+                                           const Digest& body) {
   const std::string_view name = operation == store::Operation::give ? "give\n" : "remove\n";
-  return {sha256(key), sha256(name, body)};
+  return {sha256(key), sha256(name, {reinterpret_cast<const char*>(body.data()), body.size()})};
 }
 
 void change_grants(store::Store& store, const auth::Principal& principal, GrantsRequest request,

@@ -37,10 +37,10 @@ struct GrantsRequest {
   std::optional<store::IdempotencyKey> idempotency_key{};
 };
 
-// The key's text, and the request that it makes the only one: by its operation and its body, byte
-// for byte.
+// The key's text, and the request that it makes the only one: by its operation and the SHA-256 of
+// its body, byte for byte.
 store::IdempotencyKey make_idempotency_key(std::string_view key, store::Operation operation,
-                                           std::string_view body);
+                                           const Digest& body);
 
 // What was done, or would be by a request that is no dry run.
 struct GrantsAnswer {

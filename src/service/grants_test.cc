@@ -126,12 +126,12 @@ TEST_F(GrantsOperations, AllGrantsOfAUserOrCallGoAtOnce) {
 }
 
 TEST_F(GrantsOperations, AnIdempotencyKeyIsOfOneRequest) {
-  const auto one = make_idempotency_key("k", store::Operation::give, "{}");
-  EXPECT_EQ(make_idempotency_key("k", store::Operation::give, "{}").request, one.request);
-  EXPECT_EQ(make_idempotency_key("k", store::Operation::give, "{ }").key, one.key);
-  EXPECT_NE(make_idempotency_key("k", store::Operation::give, "{ }").request, one.request);
-  EXPECT_NE(make_idempotency_key("k", store::Operation::remove, "{}").request, one.request);
-  EXPECT_NE(make_idempotency_key("l", store::Operation::give, "{}").key, one.key);
+  const auto one = make_idempotency_key("k", store::Operation::give, sha256("{}"));
+  EXPECT_EQ(make_idempotency_key("k", store::Operation::give, sha256("{}")).request, one.request);
+  EXPECT_EQ(make_idempotency_key("k", store::Operation::give, sha256("{ }")).key, one.key);
+  EXPECT_NE(make_idempotency_key("k", store::Operation::give, sha256("{ }")).request, one.request);
+  EXPECT_NE(make_idempotency_key("k", store::Operation::remove, sha256("{}")).request, one.request);
+  EXPECT_NE(make_idempotency_key("l", store::Operation::give, sha256("{}")).key, one.key);
 
   const RequestId first = make_request_id();
   const GrantsRequest request{.pairs = {{{9}, {33}}}, .idempotency_key = one};
@@ -140,12 +140,12 @@ TEST_F(GrantsOperations, AnIdempotencyKeyIsOfOneRequest) {
   EXPECT_EQ(again.repeated, first);
   EXPECT_EQ(outcomes(again), (Outcomes{given}));
   GrantsRequest other = request;
-  other.idempotency_key = make_idempotency_key("k", store::Operation::give, "[]");
+  other.idempotency_key = make_idempotency_key("k", store::Operation::give, sha256("[]"));
   EXPECT_EQ(change(other).error().code, Code::invalid_argument);
 }
 
 TEST_F(GrantsOperations, ADryRunKeepsNothing) {
-  const auto key = make_idempotency_key("k", store::Operation::give, "{}");
+  const auto key = make_idempotency_key("k", store::Operation::give, sha256("{}"));
   const GrantsRequest run{.pairs = {{{9}, {33}}}, .is_dry_run = true, .idempotency_key = key};
   EXPECT_EQ(outcomes(answer(run)), (Outcomes{given}));
   EXPECT_EQ(store_.commands.at(0).with_results->idempotency_key, std::nullopt);
