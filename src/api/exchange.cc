@@ -104,7 +104,8 @@ http::Response Exchange::make_response(int status, std::string_view content_type
   http::Response response;
   response.status = status;
   response.fields.add("content-type", content_type);
-  response.fields.add("x-traceid", id_text);
+  response.fields.add("x-traceid", answer_id());
+  if (repeated_) response.fields.add("idempotent-replayed", "true");
   response.body = std::move(body);
   return response;
 }
@@ -116,6 +117,11 @@ http::Response Exchange::make_response(const Problem& problem) const {
     response.fields.add(problem.field.first, problem.field.second);
   }
   return response;
+}
+
+void Exchange::repeat(const RequestId& earlier) {
+  repeated_ = true;
+  earlier_text_ = format_request_id(earlier);
 }
 
 void Exchange::keep_path(std::string_view pattern) {
@@ -162,6 +168,7 @@ void Exchange::finish(int status, const Problem* problem) {
        {"error", error},
        {"detail", detail.substr(0, kLoggedTextMax)},
        {"pairs", pairs_changed},
+       {"repeats", earlier_text_},
        {"revision", revision},
        {"duration_us", micros_since(received_at)},
        {"remote", remote_address}});

@@ -89,6 +89,11 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   http::Response make_response(int status, std::string_view content_type, std::string body) const;
   http::Response make_response(const Problem& problem) const;
 
+  // The answer is that of an earlier request, of which this one is a repetition: it names that one.
+  void repeat(const RequestId& earlier);
+  // The id that the answer names.
+  std::string_view answer_id() const { return repeated_ ? earlier_text_ : id_text; }
+
   // Keeps the path of the head for the log, where it is not the pattern of its route itself.
   void keep_path(std::string_view pattern);
 
@@ -139,6 +144,8 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   void fail(const std::exception& exception);
 
   std::string path_text_;  // of keep_path()
+  bool repeated_ = false;
+  RequestIdText earlier_text_;  // of the request that this one repeats
 };
 
 template <class Encoder>

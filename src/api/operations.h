@@ -10,4 +10,13 @@ class Exchange;
 void list_users_access(Exchange& exchange);
 void change_users_access(Exchange& exchange);
 
+// POST /earshot/v1/access/check, GET /earshot/v1/calls/{callId}/access and
+// GET /earshot/v1/users/{userId}/access.
+void check_access(Exchange& exchange);
+void list_call_access(Exchange& exchange);
+void list_user_access(Exchange& exchange);
+
+// PUT and DELETE /earshot/v1/grants.
+void change_grants(Exchange& exchange);
+
 }  // namespace earshot::api

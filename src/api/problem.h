@@ -76,6 +76,12 @@ Problem bad_json(std::string what);
 Problem too_many_ids(std::string what);
 Problem unknown_calls(std::span<const CallId> ids);
 Problem unknown_users(std::span<const UserId> ids);
+Problem no_such_call(CallId id);
+Problem no_such_user(UserId id);
+Problem history_gone(std::string what);
+Problem calls_changed(std::span<const CallId> ids);
+Problem key_in_use();
+Problem key_used();
 Problem not_ready(std::string why);
 
 // A request that its key does not let in. REQUIRES: it is not admitted.

@@ -9,6 +9,9 @@ namespace earshot::api {
 namespace {
 
 constexpr std::string_view kUsersAccess = "/v2/calls/users-access";
+constexpr std::string_view kGrants = "/earshot/v1/grants";
+constexpr Parameters kOfMoment = Parameter::at | Parameter::revision;
+constexpr Parameters kOfPages = kOfMoment | Parameter::limit | Parameter::cursor;
 
 // The methods of a path stand in the order of their names, as `allow` lists them.
 constexpr std::array kRoutes = {
@@ -31,6 +34,47 @@ constexpr std::array kRoutes = {
           .scope = auth::kScopeCallAccessWrite,
           .body = Shape::call_access_list,
           .answer = change_users_access},
+    Route{.path = "/earshot/v1/access/check",
+          .method = "POST",
+          .operation = Operation::check_access,
+          .surface = Surface::earshot,
+          .scope = auth::kScopeAccessRead,
+          .body = Shape::checks,
+          .takes_revision = true,
+          .parameters = kOfMoment,
+          .answer = check_access},
+    Route{.path = "/earshot/v1/calls/{callId}/access",
+          .method = "GET",
+          .operation = Operation::list_call_access,
+          .surface = Surface::earshot,
+          .scope = auth::kScopeAccessRead,
+          .takes_revision = true,
+          .parameters = kOfPages,
+          .answer = list_call_access},
+    Route{.path = "/earshot/v1/users/{userId}/access",
+          .method = "GET",
+          .operation = Operation::list_user_access,
+          .surface = Surface::earshot,
+          .scope = auth::kScopeAccessRead,
+          .takes_revision = true,
+          .parameters = kOfPages | Parameter::way,
+          .answer = list_user_access},
+    Route{.path = kGrants,
+          .method = "DELETE",
+          .operation = Operation::remove_grants,
+          .surface = Surface::earshot,
+          .scope = auth::kScopeGrantsWrite,
+          .body = Shape::grants_to_remove,
+          .takes_idempotency_key = true,
+          .answer = change_grants},
+    Route{.path = kGrants,
+          .method = "PUT",
+          .operation = Operation::give_grants,
+          .surface = Surface::earshot,
+          .scope = auth::kScopeGrantsWrite,
+          .body = Shape::grants_to_give,
+          .takes_idempotency_key = true,
+          .answer = change_grants},
     Route{.path = "/healthz",
           .method = "GET",
           .operation = Operation::healthz,
