@@ -499,6 +499,17 @@ std::optional<KeyRow> decode_key_row(std::string_view access_key, std::string_vi
   return row;
 }
 
+// Moments before 1970 sort before those after it.
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+void append_time_in_key(std::string& out, Time time) {
+  append_fixed64(out, static_cast<std::uint64_t>(time.micros) ^ kSignBit);
+}
+
+Time read_time_in_key(ByteReader& reader) {
+  return Time{static_cast<std::int64_t>(reader.fixed64() ^ kSignBit)};
+}
+
 std::string encode_key(const SweepKey& key) {
   std::string out(1, kSweepTag);
   append_fixed64(out, key.company.value);
@@ -562,6 +573,39 @@ std::optional<Horizon> decode_horizon(std::string_view bytes) {
   }
   if (!reader.done()) return std::nullopt;
   return horizon;
+}
+
+std::string encode_key(const ExpiryKey& key) {
+  std::string out(1, kExpiryTag);
+  append_time_in_key(out, key.at);
+  append_fixed64(out, key.company.value);
+  append_fixed64(out, key.call.value);
+  append_fixed64(out, key.user.value);
+  return out;
+}
+
+std::optional<ExpiryKey> decode_expiry_key(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.byte() != static_cast<std::uint8_t>(kExpiryTag)) return std::nullopt;
+  ExpiryKey key;
+  key.at = read_time_in_key(reader);
+  key.company = {reader.fixed64()};
+  key.call = {reader.fixed64()};
+  key.user = {reader.fixed64()};
+  if (!reader.done()) return std::nullopt;
+  return key;
+}
+
+std::string encode_text_value(std::string_view text) {
+  std::string out;
+  append_byte(out, kValueFormat);
+  out += text;
+  return out;
+}
+
+std::optional<std::string_view> decode_text_value(std::string_view bytes) {
+  if (bytes.empty() || static_cast<std::uint8_t>(bytes[0]) != kValueFormat) return std::nullopt;
+  return bytes.substr(1);
 }
 
 std::string encode_company_key(char tag, CompanyId company) {

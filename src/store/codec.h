@@ -49,6 +49,8 @@ void append_varint(std::string& out, std::uint64_t number);
 void append_signed_varint(std::string& out, std::int64_t number);
 void append_text(std::string& out, std::string_view text);
 void append_stamp(std::string& out, core::Stamp stamp);
+void append_time_in_key(std::string& out, Time time);  // of fixed width, and sorts as times do
+Time read_time_in_key(ByteReader& reader);
 core::Stamp read_stamp(ByteReader& reader);
 
 // What every key of a company begins with, but for keys and meta.
@@ -196,6 +198,24 @@ struct Horizon {
 };
 std::string encode_value(const Horizon& horizon);
 std::optional<Horizon> decode_horizon(std::string_view bytes);
+
+// A grant that expires, by its time: who takes away what has expired goes along these. One whose
+// grant is gone or says something else means nothing.
+struct ExpiryKey {
+  Time at;
+  CompanyId company;
+  CallId call;
+  UserId user;
+};
+inline constexpr char kExpiryTag = 'e';
+// Up to which row of `calls` they were written for what older releases left: a key, or nothing
+// where all of it was.
+inline constexpr char kExpiriesKnownTag = 'x';
+std::string encode_key(const ExpiryKey& key);
+std::optional<ExpiryKey> decode_expiry_key(std::string_view bytes);
+std::string encode_text_value(std::string_view text);
+std::optional<std::string_view> decode_text_value(std::string_view bytes);
+
 std::string encode_company_key(char tag, CompanyId company);  // of usage and horizons
 std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes);
 std::string encode_cursor_secret(const Digest& secret);
