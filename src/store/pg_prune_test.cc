@@ -36,7 +36,8 @@ struct Pruning : testing::Test {
     std::string sql;
     for (const std::string table :
          {"companies", "workspaces", "profiles", "users", "calls", "shares", "grants", "changes",
-          "usage", "proofs", "workspace_versions", "profile_versions", "user_versions"}) {
+          "usage", "proofs", "workspace_versions", "profile_versions", "user_versions",
+          "kept_answers"}) {
       sql += "ALTER TABLE earshot." + table + " RENAME TO old;CREATE TABLE earshot." + table +
              " (LIKE earshot.old INCLUDING ALL) PARTITION BY HASH (company_id);"
              "DROP TABLE earshot.old;";

@@ -128,6 +128,19 @@ Result<core::Key> read_key(const PgResult& result, int row, int column) {
   return key;
 }
 
+std::optional<KeptAnswer> read_kept_answer(const PgResult& result, int row) {
+  KeptAnswer answer;
+  const std::string_view request = result.text(row, 1);
+  const auto request_id = parse_request_id(result.text(row, 3));
+  if (request.size() != answer.request.size() || !request_id) return std::nullopt;
+  std::copy(request.begin(), request.end(), answer.request.begin());
+  answer.at = result.timestamp(row, 2);
+  answer.request_id = *request_id;
+  answer.revision = result.number(row, 4);
+  answer.results = result.text(row, 5);
+  return answer;
+}
+
 PgParams params_of(CompanyId company, std::uint64_t revision,
                    std::span<const core::Workspace> workspaces) {
   PgParams params = start(company, revision);

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "core/types.h"
+#include "store/kept_answer.h"
 #include "store/pg_wire.h"
 
 namespace earshot::store {
@@ -26,6 +27,9 @@ core::Call read_call(const PgResult& result, int row);
 core::Grant read_grant(const PgResult& result, int row, int column);
 // access_key, secret_salt, secret_digest, scopes, expires_at, from `column` on
 Result<core::Key> read_key(const PgResult& result, int row, int column);
+// key, request, at, request_id, revision, results; the key is left aside. Nothing where a column
+// holds what no release wrote, the results excepted.
+std::optional<KeptAnswer> read_kept_answer(const PgResult& result, int row);
 
 // The parameters of a statement that puts many of one company: $1 the company, $2 the revision,
 // then the columns, each as an array. Lists of ids are texts there, to be cast to bigint[].

@@ -15,9 +15,9 @@ constexpr std::chrono::minutes kSilenceMax{60};  // an index over many rows take
 
 // Distributed by company, beside earshot.companies.
 constexpr std::array kCompanyTables = {
-    "workspaces",       "profiles",     "users", "calls",  "shares",
-    "grants",           "changes",      "usage", "proofs", "workspace_versions",
-    "profile_versions", "user_versions"};
+    "workspaces",       "profiles",      "users",       "calls",  "shares",
+    "grants",           "changes",       "usage",       "proofs", "workspace_versions",
+    "profile_versions", "user_versions", "kept_answers"};
 // On every node.
 constexpr std::array kReferenceTables = {"keys", "load_lock", "cursor_keys", "schema_versions"};
 
@@ -30,6 +30,9 @@ struct LargeIndex {
 constexpr std::array kLargeIndexes = {
     // A call's history. Without a list of what is pending, which every look-up would have to read.
     LargeIndex{"changes_by_call", "earshot.changes USING gin (call_ids) WITH (fastupdate = off)"},
+    // What is to be swept. Grants that do not expire are not in it.
+    LargeIndex{"grants_by_expiry",
+               "earshot.grants (company_id, expires_at) WHERE expires_at IS NOT NULL"},
 };
 
 constexpr const char* kMakeVersions =

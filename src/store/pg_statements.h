@@ -106,10 +106,10 @@ inline constexpr PgStatement kFindKey{"find_key", R"(
 SELECT company_id, secret_salt, secret_digest, scopes, expires_at, revision
 FROM earshot.keys WHERE access_key = $1::text)"};
 
-// company -> revision, directory_revision, changed_at, hash; and the company is ours until the end
-// of the transaction
+// company -> revision, directory_revision, changed_at, hash, horizon; and the company is ours until
+// the end of the transaction
 inline constexpr PgStatement kLockHead{"lock_head", R"(
-SELECT revision, directory_revision, changed_at, hash
+SELECT revision, directory_revision, changed_at, hash, horizon
 FROM earshot.companies WHERE company_id = $1::bigint FOR UPDATE)"};
 
 // company, revision -> request id: whose the revision is
@@ -136,6 +136,48 @@ SELECT g.call_id, g.user_id, g.expires_at, g.note
 FROM unnest($2::bigint[], $3::bigint[]) AS x(call_id, user_id)
 CROSS JOIN LATERAL (SELECT call_id, user_id, expires_at, note FROM earshot.grants
   WHERE company_id = $1::bigint AND call_id = x.call_id AND user_id = x.user_id LIMIT 1) g)"};
+
+// company, call or user, now, most rows -> call, user, expiry, note, and how many there are of all
+// live grants of it
+inline constexpr PgStatement kLoadGrantsOfCall{"load_grants_of_call", R"(
+SELECT call_id, user_id, expires_at, note, count(*) OVER ()
+FROM earshot.grants WHERE company_id = $1::bigint AND call_id = $2::bigint
+AND (expires_at IS NULL OR expires_at > $3::timestamptz) ORDER BY user_id LIMIT $4::bigint)"};
+inline constexpr PgStatement kLoadGrantsOfUser{"load_grants_of_user", R"(
+SELECT call_id, user_id, expires_at, note, count(*) OVER ()
+FROM earshot.grants WHERE company_id = $1::bigint AND user_id = $2::bigint
+AND (expires_at IS NULL OR expires_at > $3::timestamptz) ORDER BY call_id LIMIT $4::bigint)"};
+
+// company, revision, calls -> those that changed after the revision, and when they did last. Of few
+// calls, by what is known of each; else by all that changed, since comparing lists with lists costs
+// the product of their lengths.
+inline constexpr PgStatement kFindChangedAfter{"find_changed_after", R"(
+SELECT n.call_id, max(c.revision)
+FROM earshot.changes c CROSS JOIN LATERAL unnest(c.call_ids) AS x(call_id)
+JOIN unnest($3::bigint[]) AS n(call_id) ON n.call_id = x.call_id
+WHERE c.company_id = $1::bigint AND c.revision > $2::bigint AND c.call_ids && $3::bigint[]
+GROUP BY n.call_id)"};
+inline constexpr PgStatement kFindManyChangedAfter{"find_many_changed_after", R"(
+SELECT n.call_id, max(c.revision)
+FROM earshot.changes c CROSS JOIN LATERAL unnest(c.call_ids) AS x(call_id)
+JOIN unnest($3::bigint[]) AS n(call_id) ON n.call_id = x.call_id
+WHERE c.company_id = $1::bigint AND c.revision > $2::bigint
+GROUP BY n.call_id)"};
+
+// company, keys -> key, request, at, request id, revision, results
+inline constexpr PgStatement kFindAnswers{"find_answers", R"(
+SELECT key, request, at, request_id, revision, results
+FROM earshot.kept_answers WHERE company_id = $1::bigint AND key = ANY ($2::bytea[]))"};
+
+// company; keys, requests, times, request ids, revisions, results
+inline constexpr PgStatement kKeepAnswers{"keep_answers", R"(
+INSERT INTO earshot.kept_answers (company_id, key, request, at, request_id, revision, results)
+SELECT $1::bigint, x.key, x.request, x.at, x.request_id, x.revision, x.results
+FROM unnest($2::bytea[], $3::bytea[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bytea[])
+  AS x(key, request, at, request_id, revision, results)
+ON CONFLICT (company_id, key) DO UPDATE
+SET request = excluded.request, at = excluded.at, request_id = excluded.request_id,
+  revision = excluded.revision, results = excluded.results)"};
 
 // company -> user, manager, active, profiles
 inline constexpr PgStatement kLoadMembers{"load_members", R"(
@@ -166,6 +208,11 @@ inline constexpr PgStatement kRemoveGrants{"remove_grants", R"(
 DELETE FROM earshot.grants
 WHERE company_id = $1::bigint AND call_id = $2::bigint AND user_id = ANY ($3::bigint[]))"};
 
+// company, user; calls: the same the other way round
+inline constexpr PgStatement kRemoveGrantsOfCalls{"remove_grants_of_calls", R"(
+DELETE FROM earshot.grants
+WHERE company_id = $1::bigint AND user_id = $2::bigint AND call_id = ANY ($3::bigint[]))"};
+
 // company, revision, time, hash
 inline constexpr PgStatement kMoveHead{"move_head", R"(
 UPDATE earshot.companies SET revision = $2::bigint, changed_at = $3::timestamptz, hash = $4::bytea
@@ -186,11 +233,38 @@ VALUES ($1::bigint, $2::text, $3::timestamptz)
 ON CONFLICT (company_id, server) DO UPDATE SET proved_at = excluded.proved_at)"};
 
 inline constexpr std::array kRequestStatements = {
-    &kBegin,        &kBeginSnapshot,   &kCommit,           &kRollback,       &kReadCalls,
-    &kReadAccess,   &kReadAccessOfAll, &kPageAccessOfUser, &kPageRowsOfUser, &kReadHead,
-    &kFindKey,      &kLockHead,        &kFindRevision,     &kLoadCalls,      &kLoadShares,
-    &kLoadGrants,   &kLoadMembers,     &kLoadRules,        &kLoadWorkspaces, &kPutGrants,
-    &kRemoveGrants, &kInsertChanges,   &kMoveHead,         &kTouchHead,      &kProve,
+    &kBegin,
+    &kBeginSnapshot,
+    &kCommit,
+    &kRollback,
+    &kReadCalls,
+    &kReadAccess,
+    &kReadAccessOfAll,
+    &kPageAccessOfUser,
+    &kPageRowsOfUser,
+    &kReadHead,
+    &kFindKey,
+    &kLockHead,
+    &kFindRevision,
+    &kLoadCalls,
+    &kLoadShares,
+    &kLoadGrants,
+    &kLoadGrantsOfCall,
+    &kLoadGrantsOfUser,
+    &kFindChangedAfter,
+    &kFindManyChangedAfter,
+    &kFindAnswers,
+    &kKeepAnswers,
+    &kLoadMembers,
+    &kLoadRules,
+    &kLoadWorkspaces,
+    &kPutGrants,
+    &kRemoveGrants,
+    &kRemoveGrantsOfCalls,
+    &kInsertChanges,
+    &kMoveHead,
+    &kTouchHead,
+    &kProve,
     &kProveShard,
 };
 

@@ -107,6 +107,35 @@ inline constexpr PgStatement kMoveHorizon = {
     "move_horizon",
     "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
 
+// --- what is over
+
+// now -> the companies with grants that have expired, as far as this clock says
+inline constexpr PgStatement kListExpired = {
+    "list_expired",
+    "SELECT company_id FROM earshot.companies c WHERE EXISTS"
+    " (SELECT FROM earshot.grants g WHERE g.company_id = c.company_id"
+    " AND g.expires_at <= $1::timestamptz) ORDER BY company_id"};
+// oldest -> the companies with answers that were kept long enough
+inline constexpr PgStatement kListForgotten = {
+    "list_forgotten",
+    "SELECT company_id FROM earshot.companies c WHERE EXISTS"
+    " (SELECT FROM earshot.kept_answers a WHERE a.company_id = c.company_id"
+    " AND a.at < $1::timestamptz) ORDER BY company_id"};
+// company, now, most rows -> call, user, expiry, note of grants that have expired, by pair
+inline constexpr PgStatement kLoadExpired = {
+    "load_expired",
+    "SELECT call_id, user_id, expires_at, note FROM"
+    " (SELECT call_id, user_id, expires_at, note FROM earshot.grants"
+    " WHERE company_id = $1::bigint AND expires_at <= $2::timestamptz"
+    " ORDER BY expires_at LIMIT $3::bigint) o ORDER BY call_id, user_id"};
+// company, oldest, rows to pass over -> a row for each that went: about as many, the oldest first
+inline constexpr PgStatement kForgetAnswers = {
+    "forget_answers",
+    "DELETE FROM earshot.kept_answers WHERE company_id = $1::bigint AND at < $2::timestamptz"
+    " AND at <= coalesce((SELECT at FROM earshot.kept_answers WHERE company_id = $1::bigint"
+    " AND at < $2::timestamptz ORDER BY at OFFSET $3::bigint LIMIT 1), $2::timestamptz)"
+    " RETURNING true"};
+
 // --- loads
 
 // Loads take turns. Where the tables are distributed, this one is on every server.
@@ -408,6 +437,9 @@ inline constexpr PgStatement kRemoveWorkspacesOfCompany = {
     "DELETE FROM earshot.workspaces WHERE company_id = $1::bigint"
     " AND workspace_id > $2::bigint AND workspace_id <= $3::bigint"
     " RETURNING workspace_id"};
+// company: what one that was removed was told is not told to one that comes back
+inline constexpr PgStatement kForgetAnswersOfCompany = {
+    "forget_answers_of_company", "DELETE FROM earshot.kept_answers WHERE company_id = $1::bigint"};
 // company -> access key. Of a table that is on every server.
 inline constexpr PgStatement kRemoveKeysOfCompany = {
     "remove_keys_of_company",
@@ -460,6 +492,12 @@ inline constexpr PgStatement kListChanges = {
     " call_ids, items_count, items, previous_hash FROM earshot.changes"
     " WHERE company_id = $1::bigint ORDER BY revision, first_n"};
 
+// company -> the columns of read_kept_answer
+inline constexpr PgStatement kListAnswers = {
+    "list_answers",
+    "SELECT key, request, at, request_id, revision, results FROM earshot.kept_answers"
+    " WHERE company_id = $1::bigint ORDER BY key"};
+
 // Each reaches one shard.
 inline constexpr std::array kCompanyStatements = {
     &kAddUsage,
@@ -470,6 +508,10 @@ inline constexpr std::array kCompanyStatements = {
     &kCutWorkspaceVersions,
     &kCutProfileVersions,
     &kCutUserVersions,
+    &kLoadExpired,
+    &kForgetAnswers,
+    &kForgetAnswersOfCompany,
+    &kListAnswers,
     &kMakeHead,
     &kLockCompany,
     &kPutHead,
@@ -533,8 +575,9 @@ inline constexpr std::array kReferenceStatements = {
 };
 // Of operators, over all companies; or of the catalogue.
 inline constexpr std::array kWholeStoreStatements = {
-    &kIsUtf8,           &kHasVersions,   &kHasCitus,  &kHasCitusTables, &kIsDistributed,
-    &kListOldCompanies, &kListCompanies, &kListUsage, &kHasIndex,
+    &kIsUtf8,        &kHasVersions,      &kHasCitus,    &kHasCitusTables,
+    &kIsDistributed, &kListOldCompanies, &kListExpired, &kListForgotten,
+    &kListCompanies, &kListUsage,        &kHasIndex,
 };
 
 }  // namespace earshot::store

@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "store/kept_answer.h"
 #include "store/pg_changes.h"
 #include "store/pg_rows.h"
 #include "store/pg_statements_sync.h"
@@ -41,6 +42,7 @@ class CompanyCheck {
     }
     TRY(check_directory());
     TRY(check_keys());
+    TRY(check_answers());
     TRY(check_calls());
     // Where retention cut, the record does not explain the rows any more.
     if (horizon_ == 0) check_sums();
@@ -186,6 +188,17 @@ class CompanyCheck {
     });
   }
 
+  Status check_answers() {
+    return session_.stream(kListAnswers, of_company(), [&](const PgResult& row) -> Status {
+      const auto answer = read_kept_answer(row, 0);
+      if (!answer || !are_results(answer->results) || answer->revision > head_.revision) {
+        fault("the answer kept of request " + std::string(row.text(0, 3)) +
+              " is none that it was given");
+      }
+      return {};
+    });
+  }
+
   // A page of calls, then the pairs up to its last one; behind the last page, all that are left.
   Status check_calls() {
     for (std::uint64_t after = 0, last = 0; last != kIdMax; after = last) {
@@ -269,7 +282,8 @@ Status check_strays(PgSession& session, VerifyReport& report) {
                                          "changes",
                                          "workspace_versions",
                                          "profile_versions",
-                                         "user_versions"};
+                                         "user_versions",
+                                         "kept_answers"};
   for (const std::string table : kTables) {
     const PgResult strays =
         TRY(session.run_text("SELECT DISTINCT company_id::text FROM earshot." + table +

@@ -170,5 +170,22 @@ TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
   EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2499");
 }
 
+TEST_F(PgVerify, FindsAnswersThatNobodyWasGiven) {
+  load_one_of_each();
+  const auto keep = [&](const std::string& company, const std::string& revision,
+                        const std::string& request_id, const std::string& results) {
+    database.ask("DELETE FROM earshot.kept_answers; INSERT INTO earshot.kept_answers VALUES (" +
+                 company + ", sha256('k'), sha256('r'), now(), '" + request_id + "', " + revision +
+                 ", '\\x" + results + "')");
+    return faults();
+  };
+  EXPECT_EQ(keep("1", "3", "abc", "0100"), "");
+  for (const std::string& found :
+       {keep("1", "4", "abc", "0100"), keep("1", "3", "abc", "00"), keep("1", "3", "NO", "0100")}) {
+    EXPECT_NE(found.find("answer"), std::string::npos) << found;
+  }
+  EXPECT_NE(keep("8", "3", "abc", "0100").find("company 8"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace earshot::store

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "store/pg_dump.h"
+#include "store/pg_expiry.h"
 #include "store/pg_load.h"
 #include "store/pg_retention.h"
 #include "store/pg_schema.h"
@@ -133,9 +134,13 @@ Status PostgresStore::begin() {
     begun.set_value();
   });
   begun.get_future().wait();
-  if (site_.options.retention) {
-    retention_ = std::thread([this] { apply_retention_until_closed(); });
+  const PostgresOptions& options = site_.options;
+  if (options.retention) {
+    upkeep_.push_back(
+        repeat(options.retention_every, "retention_failed", [this] { return apply_retention(); }));
   }
+  upkeep_.push_back(
+      repeat(options.expiry_every, "sweep_failed", [this] { return take_away_expired(); }));
   return {};
 }
 
@@ -145,7 +150,7 @@ PostgresStore::~PostgresStore() {
     is_closing_ = true;
   }
   closing_changed_.notify_all();
-  if (retention_.joinable()) retention_.join();
+  for (std::thread& thread : upkeep_) thread.join();
   own_loop_.reset();
   // Loops of others end before the store does, and took their readers with them.
   const std::lock_guard lock(readers_->mutex);
@@ -215,7 +220,8 @@ void PostgresStore::read_user_calls(UserCallsCommand command, UserCallsDone done
 }
 
 void PostgresStore::write(GrantCommand command, WriteDone done) {
-  if (command.with_results) return done(unavailable("results cannot be told yet"));
+  done = keys_under_way_.take(command, std::move(done));
+  if (!done) return;
   own_loop_->loop().post([this, command = std::move(command), done = std::move(done)]() mutable {
     writer_->write(std::move(command), std::move(done));
   });
@@ -304,22 +310,32 @@ void PostgresStore::observe_commits(CommitObserver observer) {
   done.get_future().wait();
 }
 
-void PostgresStore::apply_retention_until_closed() {
-  std::unique_lock lock(closing_mutex_);
-  while (!closing_changed_.wait_for(lock, site_.options.retention_every,
-                                    [this] { return is_closing_; })) {
-    lock.unlock();
-    const auto apply = [this]() -> Status {
-      const Time oldest{
-          site_.options.clock().micros -
-          std::chrono::duration_cast<std::chrono::microseconds>(*site_.options.retention).count()};
-      return apply_retention_over_postgres(*TRY(open_session()), oldest);
-    };
-    // What was not cut now is cut next time.
-    const Status applied = apply();
-    if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
-    lock.lock();
-  }
+std::thread PostgresStore::repeat(milliseconds interval, const char* failure,
+                                  std::function<Status()> task) {
+  return std::thread([this, interval, failure, task = std::move(task)] {
+    std::unique_lock lock(closing_mutex_);
+    while (!closing_changed_.wait_for(lock, interval, [this] { return is_closing_; })) {
+      lock.unlock();
+      // What was not done now is done next time.
+      const Status done = task();
+      if (!done) log(Level::error, failure, {{"error", done.error().message}});
+      lock.lock();
+    }
+  });
+}
+
+Status PostgresStore::apply_retention() const {
+  const Time oldest{
+      site_.options.clock().micros -
+      std::chrono::duration_cast<std::chrono::microseconds>(*site_.options.retention).count()};
+  return apply_retention_over_postgres(*TRY(open_session()), oldest);
+}
+
+Status PostgresStore::take_away_expired() const {
+  const PostgresOptions& options = site_.options;
+  const auto session = TRY(open_session());
+  TRY(sweep_expired_over_postgres(*session, options.clock));
+  return forget_answers_over_postgres(*session, options.idempotency_keep, options.clock());
 }
 
 }  // namespace earshot::store

@@ -2,7 +2,9 @@
 // thread of its own, and what waits on the threads that wait. The public face is store/postgres.h.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "store/kept_answer.h"
 #include "store/pg_reader.h"
 #include "store/pg_session.h"
 #include "store/pg_site.h"
@@ -55,7 +58,11 @@ class PostgresStore final : public Store {
   void with_reader(Task&& task);
   PgReader* own_reader_of(Loop& loop);
   Result<std::unique_ptr<PgSession>> open_session() const;
-  void apply_retention_until_closed();
+  // Does it again and again until the store closes, after as long as `interval` each time.
+  std::thread repeat(std::chrono::milliseconds interval, const char* failure,
+                     std::function<Status()> task);
+  Status apply_retention() const;
+  Status take_away_expired() const;
 
   const Digest cursor_secret_;
   const std::uint64_t id_;  // no two stores of the process have the same
@@ -70,6 +77,8 @@ class PostgresStore final : public Store {
   };
   const std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
 
+  KeysUnderWay keys_under_way_;
+
   std::mutex usage_mutex_;
   std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
 
@@ -79,7 +88,7 @@ class PostgresStore final : public Store {
   std::mutex closing_mutex_;
   std::condition_variable closing_changed_;
   bool is_closing_ = false;  // guarded by closing_mutex_
-  std::thread retention_;
+  std::vector<std::thread> upkeep_;
 
   // Of the own loop's thread.
   std::unique_ptr<PgReader> reader_;

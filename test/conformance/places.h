@@ -67,6 +67,8 @@ struct PostgresPlace final : StorePlace {
   std::unique_ptr<store::Store> open(Clock clock) override {
     options.url = database.url();
     options.clock = std::move(clock);
+    options.expiry_every = expiry_every;
+    options.idempotency_keep = idempotency_keep;
     auto opened = store::open_postgres(options);
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     return opened ? std::move(*opened) : nullptr;

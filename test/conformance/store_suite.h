@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -31,6 +32,10 @@ namespace earshot::test {
 class StorePlace {
  public:
   virtual ~StorePlace() = default;
+  // Of the stores that are opened from then on. What has expired stays, unless a test wants it
+  // swept.
+  std::chrono::milliseconds expiry_every = std::chrono::hours(24);
+  std::chrono::seconds idempotency_keep = std::chrono::hours(24);
   virtual std::unique_ptr<store::Store> open(Clock clock) = 0;
 };
 

@@ -66,3 +66,21 @@ INSERT INTO earshot.cursor_keys (secret)
   SELECT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
 COMMENT ON TABLE earshot.cursor_keys IS
   'The secret that the cursors of pages are signed with, the same for all servers';
+
+CREATE TABLE earshot.kept_answers (
+  company_id bigint NOT NULL,
+  key bytea NOT NULL CHECK (length(key) = 32),
+  request bytea NOT NULL CHECK (length(request) = 32),
+  at timestamptz NOT NULL,
+  request_id text NOT NULL,
+  revision bigint NOT NULL CHECK (revision >= 0),
+  results bytea NOT NULL,
+  PRIMARY KEY (company_id, key)
+);
+CREATE INDEX kept_answers_by_time ON earshot.kept_answers (company_id, at);
+COMMENT ON TABLE earshot.kept_answers IS
+  'What requests with an idempotency key were answered, so that they are carried out once';
+COMMENT ON COLUMN earshot.kept_answers.key IS 'SHA-256 of the idempotency key';
+COMMENT ON COLUMN earshot.kept_answers.request IS 'SHA-256 of the operation and the body';
+COMMENT ON COLUMN earshot.kept_answers.results IS
+  'What each pair came to; docs/storage.md describes the bytes';
