@@ -10,6 +10,7 @@
 #include <future>
 #include <thread>
 
+#include "conformance/grants_suite.h"
 #include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/postgres_testing.h"
@@ -36,6 +37,18 @@ INSTANTIATE_TEST_SUITE_P(
                         "WithoutProof",
                         [](auto& options) { options.primary_proof = milliseconds(0); }, 100)),
     [](const auto& kind) { return kind.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Postgres, GrantsSuite,
+                         testing::Values(postgres(
+                                             "AsShipped", [](auto&) {}, 300),
+                                         postgres(
+                                             "WithOneConnection",
+                                             [](auto& options) {
+                                               options.connections = options.write_connections = 1;
+                                               options.batch_commands_max = 2;
+                                             },
+                                             300)),
+                         [](const auto& kind) { return kind.param.name; });
 
 // Lets a request through as long as the scopes of its key are what they were.
 struct Admits final : store::Asker {

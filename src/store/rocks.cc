@@ -137,6 +137,8 @@ void tune_family(rocksdb::Options& out, Family which,
     table.whole_key_filtering = false;
     out.compaction_filter_factory = std::make_shared<MarkerFilterFactory>(horizons, which);
   }
+  // Of most idempotency keys that are asked for there is none.
+  if (which == Family::meta) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 }
 

@@ -69,6 +69,11 @@ class Snapshot {
                                                  std::string_view value)>& take) const;
   Status scan_keys(const std::function<Status(KeyRow)>& take) const;
 
+  // Rows of `default` whose keys begin so.
+  Status scan_small(
+      std::string_view prefix,
+      const std::function<Status(std::string_view key, std::string_view value)>& take) const;
+
   Result<std::optional<std::string>> get(Family family, std::string_view key) const;
 
   // It must not outlive this.
