@@ -103,9 +103,15 @@ inline constexpr PgStatement kCutUserVersions = {
     "cut_user_versions",
     "DELETE FROM earshot.user_versions WHERE company_id = $1::bigint"
     " AND until_revision <= $2::bigint"};
+// company, the last revision that goes; before it does
 inline constexpr PgStatement kMoveHorizon = {
     "move_horizon",
-    "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
+    "UPDATE earshot.companies SET horizon = $2::bigint, horizon_known = $2::bigint,"
+    " horizon_at = (SELECT at FROM earshot.changes WHERE company_id = $1::bigint"
+    " AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1),"
+    " horizon_directory_revision = (SELECT directory_revision FROM earshot.changes"
+    " WHERE company_id = $1::bigint AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1)"
+    " WHERE company_id = $1::bigint"};
 
 // --- what is over
 

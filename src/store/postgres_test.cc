@@ -61,25 +61,12 @@ struct Admits final : store::Asker {
   mutable std::atomic<int> asked{0};
 };
 
-Result<store::AccessView> read_access_now(store::Store& store, store::AccessCommand command) {
-  std::promise<Result<store::AccessView>> promise;
-  auto answer = promise.get_future();
-  store.read_access(std::move(command), [&](auto view) { promise.set_value(std::move(view)); });
-  return answer.get();
-}
 store::AccessCommand access_of(std::vector<core::CallUsers> calls, bool everybody = false) {
   store::AccessCommand command;
   command.company = {1};
   command.calls = std::move(calls);
   command.everybody = everybody;
   return command;
-}
-Result<store::UserCallsView> read_user_calls_now(store::Store& store,
-                                                 store::UserCallsCommand command) {
-  std::promise<Result<store::UserCallsView>> promise;
-  auto answer = promise.get_future();
-  store.read_user_calls(std::move(command), [&](auto view) { promise.set_value(std::move(view)); });
-  return answer.get();
 }
 
 TEST_F(Postgres, WhatOneServerAnsweredTheOthersSee) {
