@@ -291,6 +291,72 @@ TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
   EXPECT_EQ((**then_from_memory)->grants.size(), 1U);
 }
 
+// A disk that stops where the list of files is written.
+class WaitingEnv final : public rocksdb::EnvWrapper {
+ public:
+  WaitingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
+  std::function<void()> wait;  // set while nothing is written
+
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& file_options) override {
+    const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
+    if (made.ok() && name.find("MANIFEST") != std::string::npos) {
+      *file = std::make_unique<Manifest>(std::move(*file), *this);
+    }
+    return made;
+  }
+
+ private:
+  class Manifest final : public rocksdb::WritableFileWrapper {
+   public:
+    Manifest(std::unique_ptr<rocksdb::WritableFile> file, WaitingEnv& env)
+        : WritableFileWrapper(file.get()), file_(std::move(file)), env_(env) {}
+    rocksdb::Status Sync() override {
+      if (env_.wait) env_.wait();
+      return file_->Sync();
+    }
+
+   private:
+    std::unique_ptr<rocksdb::WritableFile> file_;
+    WaitingEnv& env_;
+  };
+};
+
+// A snapshot from the midst of it would see some of the families' files and not others.
+TEST_F(Embedded, NoSnapshotIsTakenWhileFilesAreTakenIn) {
+  WaitingEnv env;
+  const auto rocks = std::move(*store::Rocks::open(
+      {.directory = directory.path() + "/rows", .block_cache_bytes = 1 << 20, .env = &env}));
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (const auto family : {store::Family::calls, store::Family::changes}) {
+    const std::string name = directory.path() + "/" + std::to_string(files.size()) + ".sst";
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), rocks->options_of(family),
+                                  rocks->family(family));
+    ASSERT_TRUE(writer.Open(name).ok());
+    ASSERT_TRUE(writer.Put(encode_key(store::CallRowKey{{1}, {1}, {}, {}}), "row").ok());
+    ASSERT_TRUE(writer.Finish().ok());
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = rocks->family(family);
+    file.external_files = {name};
+    files.push_back(std::move(file));
+  }
+  std::promise<void> is_in_the_midst, may_go_on;
+  std::atomic<bool> has_waited{false};
+  env.wait = [&] {
+    if (has_waited.exchange(true)) return;
+    is_in_the_midst.set_value();
+    may_go_on.get_future().wait();
+  };
+  std::thread taking_in([&] { EXPECT_TRUE(rocks->ingest(files).ok()); });
+  is_in_the_midst.get_future().wait();
+  auto snapshot = std::async(std::launch::async, [&] { return rocks->take_snapshot(); });
+  EXPECT_EQ(snapshot.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  may_go_on.set_value();
+  taking_in.join();
+  rocks->db().ReleaseSnapshot(snapshot.get());
+}
+
 TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto store = open();
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
@@ -309,7 +375,7 @@ TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
 }
 
 TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
-  ASSERT_NE(open(), nullptr);
+  const Digest of_another = open()->cursor_secret();
   {
     auto rocks = store::Rocks::open({.directory = options.directory + "/" + store::kRowsDirectory,
                                      .block_cache_bytes = 1 << 20});
@@ -320,6 +386,7 @@ TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
   }
   const Digest secret = open()->cursor_secret();
   EXPECT_NE(secret, Digest{});
+  EXPECT_NE(secret, of_another);
   EXPECT_EQ(open()->cursor_secret(), secret);
 }
 

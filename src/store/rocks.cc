@@ -289,6 +289,16 @@ rocksdb::Status Rocks::write(rocksdb::WriteBatch& batch, bool sync) {
   return db_->Write(options, &batch);
 }
 
+rocksdb::Status Rocks::ingest(const std::vector<rocksdb::IngestExternalFileArg>& files) {
+  const std::unique_lock alone(ingest_mutex_);
+  return db_->IngestExternalFiles(files);
+}
+
+const rocksdb::Snapshot* Rocks::take_snapshot() {
+  const std::shared_lock lock(ingest_mutex_);
+  return db_->GetSnapshot();
+}
+
 Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier) {
   auto entry = std::make_shared<core::CallEntry>();
   if (!TRY(read_rows(ref, tier, *entry))) return std::optional<core::EntryPtr>();

@@ -27,7 +27,7 @@ inline constexpr core::Revision kAnyRevision = ~core::Revision{0};
 class Snapshot {
  public:
   // `rocks` must outlive it. While it lives, nothing that it sees is given back to the disk.
-  explicit Snapshot(Rocks& rocks) : rocks_(rocks), snapshot_(rocks.db().GetSnapshot()) {}
+  explicit Snapshot(Rocks& rocks) : rocks_(rocks), snapshot_(rocks.take_snapshot()) {}
   ~Snapshot() { rocks_.db().ReleaseSnapshot(snapshot_); }
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
