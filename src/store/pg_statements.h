@@ -144,9 +144,9 @@ inline constexpr PgStatement kPlanAnew{
 
 // company, calls, revision, newest revision, revision and first_n to go on before, most parts,
 // most bytes -> revision, first_n, bytes of items, items_count and items (NULL: together they would
-// be too many) of the changes to these calls after the revision, newest first. What the calls are is
-// asked three times over, and nothing else beside it: the planner does not know how seldom a call
-// changes, and would read all of the company's record.
+// be too many) of the changes to these calls after the revision, newest first. What the calls are
+// is asked three times over, and nothing else beside it: the planner does not know how seldom a
+// call changes, and would read all of the company's record.
 inline constexpr PgStatement kListChangesOfCalls{"list_changes_of_calls", R"(
 SELECT o.revision, o.first_n, o.bytes, o.items_count,
   CASE WHEN sum(o.bytes) OVER (ORDER BY o.revision DESC, o.first_n DESC) <= $8::bigint
