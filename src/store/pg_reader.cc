@@ -505,6 +505,7 @@ void PgReader::on_look_ups(PgConnection& connection, std::vector<LookUp> look_up
       look_up.done(database_unavailable(trouble));
     } else {
       resting_look_ups_.push_back(std::move(look_up));
+      pool_.keep_time();  // it is tried again with the next tick
     }
   }
   // Another server has told of a later directory: this one was replaced.

@@ -10,6 +10,7 @@
 #include <future>
 #include <thread>
 
+#include "base/loop.h"
 #include "conformance/grants_suite.h"
 #include "conformance/places.h"
 #include "conformance/store_suite.h"
@@ -195,6 +196,31 @@ TEST_F(Postgres, AServerThatCannotCommitIsNotBelieved) {
   EXPECT_EQ(view ? Code{} : view.error().code, Code::unavailable);
   proxy.swallow("");
   EXPECT_EQ(listed(*store, {1}).size(), 1U);
+}
+
+TEST_F(Postgres, AKeyIsLookedUpInTimeWhileAnotherThreadProvesThePrimary) {
+  const auto store = open_far();
+  const auto one = LoopThread::start(), other = LoopThread::start();  // they end first
+  const auto look_up_on = [&store](LoopThread& thread) {
+    auto promise = std::make_shared<std::promise<Result<store::KeyPtr>>>();
+    auto answer = promise->get_future();
+    thread.loop().post([&store, promise] {
+      store->look_up_key("ACME", [promise](auto key) { promise->set_value(std::move(key)); });
+    });
+    return answer;
+  };
+  for (const auto* thread : {&one, &other}) EXPECT_TRUE(look_up_on(***thread).get().has_value());
+  proxy.swallow(kExecutesCommit);
+  std::this_thread::sleep_for(options.primary_proof + milliseconds(100));
+  auto first = look_up_on(**one);
+  std::this_thread::sleep_for(milliseconds(10));
+  auto second = look_up_on(**other);
+  for (auto* const answer : {&first, &second}) {
+    ASSERT_EQ(answer->wait_for(options.request_time * 2), std::future_status::ready);
+    EXPECT_EQ(answer->get().error().code, Code::unavailable);
+  }
+  proxy.swallow("");
+  EXPECT_TRUE(look_up_on(**other).get().has_value());
 }
 
 TEST_F(Postgres, AKeyChangedElsewhereIsAskedForAgain) {
