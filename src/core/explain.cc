@@ -1,7 +1,5 @@
 #include "core/explain.h"
 
-#include <algorithm>
-
 #include "base/assert.h"
 
 namespace earshot::core {

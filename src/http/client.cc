@@ -224,8 +224,10 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
     message += reason[0] != '\0' ? reason.data() : curl_easy_strerror(code);
   }
   if (code == CURLE_SSL_CACERT_BADFILE) return invalid_argument(std::move(message));
-  if (is_of_the_moment(code)) return unavailable(std::move(message));
-  return denied(std::move(message));
+  long sent = 0;
+  curl_easy_getinfo(state.easy.get(), CURLINFO_REQUEST_SIZE, &sent);
+  if (sent > 0) return Error{is_of_the_moment(code) ? Code::unavailable : Code::internal, message};
+  return Error{is_of_the_moment(code) ? Code::not_found : Code::denied, message};
 }
 
 }  // namespace earshot::http

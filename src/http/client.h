@@ -1,5 +1,5 @@
 // An HTTP client over libcurl: one request at a time to one server, with credentials. It knows no
-// route and no JSON, and never asks twice.
+// route and no JSON, and what an answer asks for (to wait, to go elsewhere) is the caller's.
 #pragma once
 
 #include <chrono>
@@ -55,10 +55,11 @@ class Client {
   ~Client();
 
   // Sends a request and waits for its answer, whatever its status; a redirection is not followed.
-  // The connection is kept for the next. Errors: unavailable (no connection, or it ended, or time
-  // ran out: the server may have done what was asked all the same), denied (asking again will not
-  // help: the server's certificate is not believed, its answer is too long or is no HTTP),
-  // invalid_argument (the file of certificates holds none). REQUIRES: SIGPIPE is ignored.
+  // The connection is kept for the next request; where it has ended meanwhile, that is sent again
+  // on another. Errors: not_found (no connection), denied (the server's certificate is not
+  // believed), invalid_argument (the file of certificates holds none): nothing was sent.
+  // unavailable (the connection ended, or time ran out), internal (the answer is too long, or no
+  // HTTP): the server may have done what was asked. REQUIRES: SIGPIPE is ignored.
   Result<ClientResponse> send(const ClientRequest& request);
 
  private:

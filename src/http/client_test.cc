@@ -111,7 +111,7 @@ TEST(HttpClient, SaysThatNobodyListensWithoutTheSecret) {
   auto client = open(options_for("http://" + dead_address()));
   const auto answer = client.send({"GET", "/"});
   ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error().code, Code::unavailable);
+  EXPECT_EQ(answer.error().code, Code::not_found);
   EXPECT_NE(answer.error().message.find("http://127.0.0.1:"), std::string::npos);
   EXPECT_EQ(answer.error().message.find(kSecret), std::string::npos);
 }
@@ -177,7 +177,7 @@ TEST(HttpClient, TellsAnswersThatAreNoneFromThoseThatEndEarly) {
   } cases[] = {
       {"nothing", "", Code::unavailable},
       {"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Code::unavailable},
-      {"no HTTP", "220 mail.example ESMTP ready\r\n", Code::denied},
+      {"no HTTP", "220 mail.example ESMTP ready\r\n", Code::internal},
   };
   for (const auto& one : cases) {
     const OneAnswer server(one.bytes);
@@ -197,7 +197,7 @@ TEST(HttpClient, TakesAnAnswerUpToItsLimitOnly) {
   EXPECT_EQ(client.send({"POST", "/", {}, std::string(16 - 7, 'x')})->body.size(), 16U);
   const auto answer = client.send({"POST", "/", {}, std::string(16 - 6, 'x')});
   ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error().code, Code::denied);
+  EXPECT_EQ(answer.error().code, Code::internal);
   EXPECT_NE(answer.error().message.find("longer than 16 bytes"), std::string::npos);
 }
 

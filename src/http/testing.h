@@ -270,7 +270,7 @@ class TestApplication : public Application {
 
 // A running server with the test's application.
 struct Running {
-  explicit Running(TestApplication& application, ServerOptions options = {}) {
+  explicit Running(Application& application, ServerOptions options = {}) {
     options.listen = "127.0.0.1:0";
     auto opened = Server::open(std::move(options), application);
     if (!opened) ADD_FAILURE() << opened.error().message;
