@@ -150,6 +150,15 @@ void declare_postgres(Parser& parser, store::PostgresOptions& options) {
               "over PostgreSQL: read replicas, for reads that say which revision they need", "URL");
 }
 
+// Clients rely on no less than what they are promised.
+Result<std::chrono::seconds> parse_idempotency_keep(std::string_view text) {
+  const auto time = std::chrono::duration_cast<std::chrono::seconds>(TRY(parse_duration(text)));
+  if (time < std::chrono::hours(24)) {
+    return invalid_argument("'" + std::string(text) + "' is less than 24h");
+  }
+  return time;
+}
+
 void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
   parser
       .text("--listen", options.server.listen, "address to serve; port 0 picks a free one",
@@ -190,6 +199,12 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
                "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
                  options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
                });
+  parser
+      .value("--idempotency-keep",
+             "answer a request with the Idempotency-Key of an earlier one as that was, for so long",
+             "TIME", parse_idempotency_keep,
+             [&options](std::chrono::seconds time) { options.store.idempotency_keep = time; })
+      ->default_str("24h");
   parser.count("--threads", options.server.threads, 1, 1024, "threads that serve connections");
   parser
       .value("--log-requests", "refused-and-changed, all, or a share (0.01) of the rest", "WHICH",
@@ -234,6 +249,7 @@ Result<Task> parse_serve(const Invocation& invocation) {
   if (is_database) {
     options.postgres.url = std::exchange(options.store.directory, {});
     options.postgres.retention = options.store.retention;
+    options.postgres.idempotency_keep = options.store.idempotency_keep;
     TRY(check_store_times(options.postgres));
     TRY(check_replica(options.postgres.replica_url));
   }

@@ -1,5 +1,7 @@
 #include "core/explain.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 
 namespace earshot::core {

@@ -107,15 +107,7 @@ void expect_calls_of_users(store::Store& store, const Model& model, CompanyId co
 
 }  // namespace
 
-// Of stores whose reads of access are not built yet.
-#define SKIP_WITHOUT_ACCESS()                                                     \
-  if (const auto tried = read_access_now(store(), about({1}, {}));                \
-      !tried && tried.error().message.find("be read yet") != std::string::npos) { \
-    GTEST_SKIP() << tried.error().message;                                        \
-  }
-
 TEST_P(StoreSuite, AccessOfRandomCompaniesIsWhatTheModelSays) {
-  SKIP_WITHOUT_ACCESS();
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
   RandomRecords random(seed);
@@ -150,7 +142,6 @@ TEST_P(StoreSuite, AccessOfRandomCompaniesIsWhatTheModelSays) {
 }
 
 TEST_P(StoreSuite, AccessIsJudgedByNoClockThatStandsBeforeTheNewestChange) {
-  SKIP_WITHOUT_ACCESS();
   load_small_company();
   const Time over{now_ + 1000};
   ASSERT_TRUE(load_now(store(), {{{1}, false, core::GrantLine{{1}, {2}, {over, ""}}}}));
@@ -185,7 +176,6 @@ TEST_P(StoreSuite, AccessIsJudgedByNoClockThatStandsBeforeTheNewestChange) {
 }
 
 TEST_P(StoreSuite, AccessIsOfTheRevisionAskedForOrLater) {
-  SKIP_WITHOUT_ACCESS();
   load_small_company();
   const core::Revision given = give({1}, {{2}});
   auto command = about({1}, {{{1}, {{2}}}});
@@ -202,7 +192,6 @@ TEST_P(StoreSuite, AccessIsOfTheRevisionAskedForOrLater) {
 }
 
 TEST_P(StoreSuite, ACompanyThatNobodyNamedHasNoAccess) {
-  SKIP_WITHOUT_ACCESS();
   const auto view = read_access_now(store(), about({9}, {{{1}, {{1}}}}));
   ASSERT_TRUE(view.has_value()) << view.error().message;
   EXPECT_EQ(view->as_of.revision, 0U);
@@ -216,7 +205,6 @@ TEST_P(StoreSuite, ACompanyThatNobodyNamedHasNoAccess) {
 
 // A user's own calls are found among those of others, and a page looks at no more than it may.
 TEST_P(StoreSuite, AUsersCallsAreFoundPageByPage) {
-  SKIP_WITHOUT_ACCESS();
   std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
   for (std::uint64_t user = 1; user <= 40; ++user) {
     core::User thing;
@@ -271,7 +259,6 @@ TEST_P(StoreSuite, AUsersCallsAreFoundPageByPage) {
 // The directory and the entries of an answer are of one revision: a load that moves access from a
 // share to a profile leaves no moment with both, or with neither.
 TEST_P(StoreSuite, AccessIsNeverOfTwoRevisions) {
-  SKIP_WITHOUT_ACCESS();
   load_small_company();
   core::Call call;
   call.id = {1};
@@ -323,13 +310,10 @@ TEST_P(StoreSuite, AccessIsNeverOfTwoRevisions) {
 }
 
 TEST_P(StoreSuite, TheSecretOfCursorsStaysTheSame) {
-  SKIP_WITHOUT_ACCESS();
   const Digest secret = store().cursor_secret();
   EXPECT_NE(secret, Digest{});
   open();
   EXPECT_EQ(store().cursor_secret(), secret);
-  const auto other = GetParam().make_place();
-  EXPECT_NE(other->open(wall_now)->cursor_secret(), secret);
 }
 
 }  // namespace earshot::test

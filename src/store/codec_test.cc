@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "store/change_record.h"
+#include "store/kept_answer.h"
 
 namespace earshot::store {
 namespace {
@@ -206,6 +207,79 @@ TEST(ChangeRecord, TornRecordsAreRefused) {
   for (std::size_t size = 0; size < value.size(); ++size) {
     EXPECT_FALSE(decode_change(std::string_view(value).substr(0, size))) << size;
   }
+}
+
+TEST(Codec, ExpiriesSortByTime) {
+  std::string last;
+  for (const std::int64_t micros : {INT64_MIN, std::int64_t{-1}, std::int64_t{0}, INT64_MAX - 1}) {
+    const std::string key = encode_key(ExpiryKey{Time{micros}, {7}, {8}, {9}});
+    EXPECT_LT(last, key) << micros;
+    last = key;
+    const auto decoded = decode_expiry_key(key);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->at.micros, micros);
+    EXPECT_EQ(decoded->company, CompanyId{7});
+    EXPECT_EQ(decoded->call, CallId{8});
+    EXPECT_EQ(decoded->user, UserId{9});
+    EXPECT_FALSE(decode_expiry_key(key + "x"));
+    EXPECT_FALSE(decode_expiry_key(key.substr(1)));
+    const AnswerTimeKey of_answer{Time{micros}, {{7}, sha256("k")}};
+    const auto time_key = decode_answer_time_key(encode_key(of_answer));
+    ASSERT_TRUE(time_key);
+    EXPECT_EQ(time_key->at.micros, micros);
+    EXPECT_EQ(time_key->of.key, of_answer.of.key);
+  }
+}
+
+TEST(Codec, AKeptAnswerSaysAgainWhatWasSaid) {
+  using enum core::PairOutcome;
+  const core::Grant trial{Time{5}, "trial"};
+  auto with_results = std::make_shared<WithResults>();
+  with_results->terms = {trial, {}, trial, {}};
+  with_results->idempotency_key = IdempotencyKey{sha256("k"), sha256("body")};
+  GrantCommand command;
+  command.calls = {{{1}, {{1}, {2}}}, {{3}, {{1}, {9}}}};
+  command.origin.request_id = make_request_id();
+  command.with_results = with_results;
+  Outcome outcome;
+  outcome.revision = 12345;
+  outcome.results = {{{1}, {1}, given, 0, trial},
+                     {{1}, {2}, no_effect, static_cast<core::Ways>(core::kAllWays & 7), {}},
+                     {{3}, {1}, changed, 0, trial},
+                     {{3}, {9}, unknown_user, 0, {}}};
+  const KeptAnswer kept = make_kept_answer(command, outcome, Time{-77});
+  const auto decoded = decode_kept_answer(encode_value(kept));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(*decoded, kept);
+  EXPECT_EQ(decoded->at, Time{-77});
+  const auto again = answer_again(*decoded, command);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->results, outcome.results);
+  EXPECT_EQ(again->revision, 12345U);
+  EXPECT_EQ(again->repeated, command.origin.request_id);
+
+  // Of all grants, the pairs are kept too.
+  auto of_all = std::make_shared<WithResults>(*with_results);
+  of_all->all_of = UserId{1};
+  command.with_results = of_all;
+  command.calls.clear();
+  outcome.results = {{{1}, {1}, removed, 0, {}}, {{3}, {1}, removed, 0, {}}};
+  EXPECT_EQ(answer_again(make_kept_answer(command, outcome, {}), command)->results,
+            outcome.results);
+
+  // Another request, and bytes that are none of ours.
+  of_all->idempotency_key->request = sha256("other");
+  EXPECT_EQ(answer_again(kept, command).error().code, Code::invalid_argument);
+  const std::string value = encode_value(kept);
+  for (std::size_t size = 0; size < value.size() - 4; ++size) {
+    EXPECT_FALSE(decode_kept_answer(value.substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_kept_answer(value + '\x09')) << "there is no such outcome";
+  KeptAnswer shorter = kept;
+  shorter.results.pop_back();
+  command.with_results = with_results;
+  command.calls = {{{1}, {{1}, {2}}}, {{3}, {{1}, {9}}}};
+  EXPECT_EQ(answer_again(shorter, command).error().code, Code::internal);
 }
 
 }  // namespace

@@ -217,6 +217,7 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(EmbeddedOptions optio
       new EmbeddedStore(std::move(options), lock_file, std::move(*rocks)));
   TRY(store->load_cursor_secret());
   TRY(store->load_keys_and_sweeps());
+  TRY(store->load_expiries_known());
   store->committer_ = std::thread([raw = store.get()] { raw->commit_loop(); });
   return store;
 }
@@ -409,8 +410,9 @@ Result<std::optional<AccessView>> EmbeddedStore::try_read_at(const CompanyState&
 // --- writing
 
 void EmbeddedStore::write(GrantCommand command, WriteDone done) {
-  if (command.with_results) return done(unavailable("results cannot be told yet"));
   if (const auto failed = failure()) return done(*failed);
+  done = keys_under_way_.take(command, std::move(done));
+  if (!done) return;
   // The committer must not wait for the disk one call at a time: what it needs is brought near
   // first.
   if (warm(command, Rocks::Tier::memory))
@@ -424,9 +426,30 @@ void EmbeddedStore::write(GrantCommand command, WriteDone done) {
   earshot::wake(pool_);
 }
 
-bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
+std::optional<std::vector<CallId>> EmbeddedStore::calls_of(const GrantCommand& command,
+                                                           Rocks::Tier tier) {
   std::vector<CallId> calls(command.calls.size());
   std::ranges::transform(command.calls, calls.begin(), &core::CallUsers::call);
+  if (!command.with_results) return calls;
+  const WithResults& asked = *command.with_results;
+  if (const auto* const call = std::get_if<CallId>(&asked.all_of)) calls.push_back(*call);
+  if (const auto* const user = std::get_if<UserId>(&asked.all_of)) {
+    if (tier == Rocks::Tier::memory) return std::nullopt;
+    // An error the committer will meet, and say.
+    (void)rocks_->scan(Family::by_user, encode_user_prefix(command.company, *user), nullptr,
+                       [&](std::string_view key_bytes, std::string_view) -> Result<bool> {
+                         const auto key = decode_user_call_key(key_bytes);
+                         if (key) calls.push_back(key->call);
+                         return key && calls.size() < asked.all_of_max;
+                       });
+  }
+  return calls;
+}
+
+bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
+  const auto named = calls_of(command, tier);
+  if (!named) return false;
+  const std::vector<CallId>& calls = *named;
   std::vector<core::PackedEntryPtr> entries(calls.size());
   std::vector<EntryCache::Miss> misses;
   cache_.find(command.company, calls, ~core::Revision{0}, entries, misses);
@@ -465,15 +488,19 @@ void EmbeddedStore::commit_loop() {
       commit_batch(jobs);
     }
     sweep_some();
+    sweep_expired();
+    find_expiries();
     keep_house();
   }
 }
 
 // False at the end, when nothing waits any more.
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
-  const std::chrono::milliseconds patience = sweeping_.empty() ? options_.house_every
-                                             : refusal()       ? kSpaceCheckEvery
-                                                               : std::chrono::milliseconds(0);
+  const bool is_more = !sweeping_.empty() || is_more_expired_ || expiries_known_to_;
+  const std::chrono::milliseconds patience =
+      !is_more    ? std::min(options_.house_every, options_.expiry_every)
+      : refusal() ? kSpaceCheckEvery
+                  : std::chrono::milliseconds(0);
   return queue_->take(jobs, patience, options_.batch_commands_max);
 }
 
@@ -578,7 +605,8 @@ Ground EmbeddedStore::ground() {
           .companies = companies_,
           .keys = keys_,
           .scratch_directory = options_.directory + "/scratch",
-          .check_space = [this] { return check_space(); }};
+          .check_space = [this] { return check_space(); },
+          .idempotency_keep = options_.idempotency_keep};
 }
 
 std::optional<Error> EmbeddedStore::failure() const {

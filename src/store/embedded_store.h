@@ -19,6 +19,7 @@
 #include "store/embedded.h"
 #include "store/entry_cache.h"
 #include "store/history.h"
+#include "store/kept_answer.h"
 #include "store/rocks.h"
 #include "store/snapshot.h"
 #include "store/store.h"
@@ -143,6 +144,8 @@ class EmbeddedStore final : public Store {
   // Brings a command's calls into the cache; false where that needs the disk and the tier forbids
   // it.
   bool warm(const GrantCommand& command, Rocks::Tier tier);
+  // Those calls; nothing where that needs the disk and the tier forbids it.
+  std::optional<std::vector<CallId>> calls_of(const GrantCommand& command, Rocks::Tier tier);
   void enqueue(Job job);
 
   // The committer.
@@ -153,6 +156,13 @@ class EmbeddedStore final : public Store {
   Result<LoadReport> load_alone(RecordSource& source, const Origin& origin);
   Status commit_and_publish(Transaction& transaction, std::size_t commands);
   void sweep_some();
+  // Grants that have expired, answers that were kept long enough.
+  void sweep_expired();
+  Result<bool> forget_answers();
+  Status load_expiries_known();
+  // Writes the rows of expiries for some of what an older release left.
+  void find_expiries();
+  Status find_some_expiries();
   void keep_house();
   Ground ground();
   Status check_space();
@@ -169,6 +179,7 @@ class EmbeddedStore final : public Store {
   Companies companies_;
   PastDirectories past_directories_;
   Digest cursor_secret_{};
+  KeysUnderWay keys_under_way_;
   const std::shared_ptr<ReadPool> pool_;
   CommitObserver observer_;
 
@@ -187,6 +198,9 @@ class EmbeddedStore final : public Store {
 
   // The committer's own.
   std::set<CompanyId> sweeping_;
+  bool is_more_expired_ = false;
+  std::chrono::steady_clock::time_point expired_swept_ = std::chrono::steady_clock::now();
+  std::optional<std::string> expiries_known_to_;  // a row of `calls`; absent: all are
   std::chrono::steady_clock::time_point house_kept_{};
   std::chrono::steady_clock::time_point retention_applied_{};
 

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/text.h"
+#include "conformance/grants_suite.h"
 #include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/embedded_store.h"
@@ -36,6 +37,14 @@ INSTANTIATE_TEST_SUITE_P(
                         },
                         180),
                     // Every record of a load goes through a run of its own.
+                    embedded(
+                        "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
+    [](const auto& kind) { return kind.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Embedded, GrantsSuite,
+    testing::Values(embedded("AsShipped", [](auto&) {}),
+                    embedded("WithoutCache", [](auto& options) { options.cache_bytes = 0; }),
                     embedded(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
     [](const auto& kind) { return kind.param.name; });
@@ -74,6 +83,32 @@ struct Embedded : testing::Test {
   store::EmbeddedOptions options;
   std::atomic<std::int64_t> now_micros{1'772'359'200'000'000};  // the store's threads read it
 };
+
+// The keys of rows of `default` that begin so.
+std::vector<std::string> small_rows(store::Rocks& rocks, std::string_view tag) {
+  std::vector<std::string> keys;
+  const Status scanned = rocks.scan(store::Family::meta, tag, nullptr,
+                                    [&](std::string_view key, std::string_view) -> Result<bool> {
+                                      keys.emplace_back(key);
+                                      return true;
+                                    });
+  EXPECT_TRUE(scanned.has_value());
+  return keys;
+}
+
+// Whether the store comes to hold so many grants, within a minute.
+bool comes_to(store::Store& store, std::size_t grants_wanted) {
+  for (int i = 0; i < 6000; ++i) {
+    std::size_t grants = 0;
+    const Status done = store.dump([&](const core::Record& record) -> Status {
+      grants += std::holds_alternative<core::GrantLine>(record.thing) ? 1 : 0;
+      return {};
+    });
+    if (done && grants == grants_wanted) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 TEST_F(Embedded, ADirectoryIsOfOneProcess) {
   const auto first = open();
@@ -256,6 +291,72 @@ TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
   EXPECT_EQ((**then_from_memory)->grants.size(), 1U);
 }
 
+// A disk that stops where the list of files is written.
+class WaitingEnv final : public rocksdb::EnvWrapper {
+ public:
+  WaitingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
+  std::function<void()> wait;  // set while nothing is written
+
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& file_options) override {
+    const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
+    if (made.ok() && name.find("MANIFEST") != std::string::npos) {
+      *file = std::make_unique<Manifest>(std::move(*file), *this);
+    }
+    return made;
+  }
+
+ private:
+  class Manifest final : public rocksdb::WritableFileWrapper {
+   public:
+    Manifest(std::unique_ptr<rocksdb::WritableFile> file, WaitingEnv& env)
+        : WritableFileWrapper(file.get()), file_(std::move(file)), env_(env) {}
+    rocksdb::Status Sync() override {
+      if (env_.wait) env_.wait();
+      return file_->Sync();
+    }
+
+   private:
+    std::unique_ptr<rocksdb::WritableFile> file_;
+    WaitingEnv& env_;
+  };
+};
+
+// A snapshot from the midst of it would see some of the families' files and not others.
+TEST_F(Embedded, NoSnapshotIsTakenWhileFilesAreTakenIn) {
+  WaitingEnv env;
+  const auto rocks = std::move(*store::Rocks::open(
+      {.directory = directory.path() + "/rows", .block_cache_bytes = 1 << 20, .env = &env}));
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (const auto family : {store::Family::calls, store::Family::changes}) {
+    const std::string name = directory.path() + "/" + std::to_string(files.size()) + ".sst";
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), rocks->options_of(family),
+                                  rocks->family(family));
+    ASSERT_TRUE(writer.Open(name).ok());
+    ASSERT_TRUE(writer.Put(encode_key(store::CallRowKey{{1}, {1}, {}, {}}), "row").ok());
+    ASSERT_TRUE(writer.Finish().ok());
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = rocks->family(family);
+    file.external_files = {name};
+    files.push_back(std::move(file));
+  }
+  std::promise<void> is_in_the_midst, may_go_on;
+  std::atomic<bool> has_waited{false};
+  env.wait = [&] {
+    if (has_waited.exchange(true)) return;
+    is_in_the_midst.set_value();
+    may_go_on.get_future().wait();
+  };
+  std::thread taking_in([&] { EXPECT_TRUE(rocks->ingest(files).ok()); });
+  is_in_the_midst.get_future().wait();
+  auto snapshot = std::async(std::launch::async, [&] { return rocks->take_snapshot(); });
+  EXPECT_EQ(snapshot.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  may_go_on.set_value();
+  taking_in.join();
+  rocks->db().ReleaseSnapshot(snapshot.get());
+}
+
 TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto store = open();
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
@@ -274,7 +375,7 @@ TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
 }
 
 TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
-  ASSERT_NE(open(), nullptr);
+  const Digest of_another = open()->cursor_secret();
   {
     auto rocks = store::Rocks::open({.directory = options.directory + "/" + store::kRowsDirectory,
                                      .block_cache_bytes = 1 << 20});
@@ -285,6 +386,7 @@ TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
   }
   const Digest secret = open()->cursor_secret();
   EXPECT_NE(secret, Digest{});
+  EXPECT_NE(secret, of_another);
   EXPECT_EQ(open()->cursor_secret(), secret);
 }
 
@@ -544,6 +646,117 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   const auto refused = read_access_now(*store, too_old);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::gone);
+}
+
+// A store as a release before this one left it: nothing says when grants expire.
+TEST_F(Embedded, GrantsThatAnOlderReleaseLeftExpireToo) {
+  std::vector<core::Record> records = small_company(3);
+  for (std::uint64_t user = 1; user <= 3; ++user) {
+    records.push_back({{1}, false, core::GrantLine{{1}, {user}, {}}});
+  }
+  std::get<core::GrantLine>(records[5].thing).grant.expires_at = Time{now_micros + 1};
+  std::get<core::GrantLine>(records[6].thing).grant.expires_at = Time{now_micros + 2};
+  ASSERT_TRUE(load_now(*open(), records).has_value());
+  {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+    ASSERT_TRUE(rocks.has_value());
+    rocksdb::WriteBatch batch;
+    ASSERT_EQ(small_rows(**rocks, "x").size(), 1U);
+    ASSERT_EQ(small_rows(**rocks, "e").size(), 2U);
+    for (const char* const tag : {"e", "x"}) {
+      for (const std::string& key : small_rows(**rocks, tag)) {
+        batch.Delete((*rocks)->family(store::Family::meta), key);
+      }
+    }
+    ASSERT_TRUE((*rocks)->write(batch, true).ok());
+  }
+  now_micros += 1;
+  options.expiry_every = std::chrono::milliseconds(5);
+  const auto store = open();
+  EXPECT_TRUE(comes_to(*store, 2));
+  now_micros += 1;
+  EXPECT_TRUE(comes_to(*store, 1));
+  const auto report = store->verify();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+}
+
+TEST_F(Embedded, VerifyMissesRowsOfExpiriesAndOfKeptAnswers) {
+  std::vector<core::Record> records = small_company(1);
+  records.push_back({{1}, false, core::GrantLine{{1}, {1}, {Time{now_micros + 1}, ""}}});
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, records).has_value());
+    ASSERT_TRUE(write_now(*store, command_of({.calls = {{{1}, {{1}}}}, .key = "k"})).has_value());
+  }
+  options.expiry_every = std::chrono::hours(1);
+  const struct {
+    std::string name;
+    std::string tag;
+    bool is_removed;  // else its value is spoilt
+    std::string fault;
+  } cases[] = {
+      {"an expiry", "e", true, "would never be swept"},
+      {"a time without an answer", "a", true, "stands without it"},
+      {"an answer without its time", "t", true, "would be kept for good"},
+      {"an answer that nobody can read", "a", false, "cannot be decoded"},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.name);
+    const std::string whole = directory.path() + "/whole";
+    fs::copy(options.directory, whole, fs::copy_options::recursive);
+    {
+      auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+      ASSERT_TRUE(rocks.has_value());
+      const auto keys = small_rows(**rocks, one.tag);
+      ASSERT_EQ(keys.size(), 1U);
+      rocksdb::WriteBatch batch;
+      auto* const meta = (*rocks)->family(store::Family::meta);
+      if (one.is_removed) {
+        batch.Delete(meta, keys[0]);
+      } else {
+        batch.Put(meta, keys[0], "\x01short");
+      }
+      ASSERT_TRUE((*rocks)->write(batch, true).ok());
+    }
+    {
+      const auto store = open();
+      const auto report = store->verify();
+      ASSERT_TRUE(report.has_value());
+      ASSERT_FALSE(report->faults.empty());
+      EXPECT_NE(report->faults[0].find(one.fault), std::string::npos) << report->faults[0];
+    }
+    fs::remove_all(options.directory);
+    fs::rename(whole, options.directory);
+  }
+  EXPECT_TRUE(open()->verify()->faults.empty());
+}
+
+TEST_F(Embedded, AnswersLeaveTheDiskAfterTheirTime) {
+  options.expiry_every = std::chrono::milliseconds(5);
+  options.idempotency_keep = std::chrono::seconds(10);
+  constexpr int kAnswers = 2'300;  // more than one step takes
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, small_company(1)).has_value());
+    std::atomic<int> answered{0};
+    for (int i = 0; i < kAnswers; ++i) {
+      if (i == kAnswers - 100) now_micros += 1;
+      store->write(command_of({.calls = {{{1}, {{1}}}}, .key = std::to_string(i)}),
+                   [&](const auto& outcome) { answered += outcome.has_value() ? 1 : 1000; });
+      if (i == kAnswers - 101)
+        while (answered < i + 1) std::this_thread::yield();
+    }
+    while (answered < kAnswers) std::this_thread::yield();
+    ASSERT_EQ(answered, kAnswers);
+    now_micros += 10'000'000;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_TRUE(store->verify()->faults.empty());
+  }
+  auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+  ASSERT_TRUE(rocks.has_value());
+  EXPECT_EQ(small_rows(**rocks, "a").size(), 100U);
+  EXPECT_EQ(small_rows(**rocks, "t").size(), 100U);
 }
 
 }  // namespace

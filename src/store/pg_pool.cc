@@ -152,15 +152,16 @@ void PgPool::on_events(std::uint32_t) {
   std::uint64_t ticks = 0;
   [[maybe_unused]] const auto size = ::read(timer_, &ticks, sizeof ticks);
   const auto now = std::chrono::steady_clock::now();
-  bool is_waiting = false;
   for (Slot& slot : slots_) {
     if (!slot.connection && now >= slot.retry_at) connect(slot);
     if (const auto connection = slot.connection) connection->check_deadline(now);
-    is_waiting = is_waiting || !slot.connection || !slot.connection->is_ready() ||
-                 slot.connection->batches() > 0;
   }
-  if (events_.tick(now)) is_waiting = true;
-  if (!is_waiting) set_timer(false);
+  // The owner may send now: what it waits for is looked at afterwards.
+  const bool owner_waits = events_.tick(now);
+  const auto waits = [](const Slot& slot) {
+    return !slot.connection || !slot.connection->is_ready() || slot.connection->batches() > 0;
+  };
+  if (!owner_waits && std::ranges::none_of(slots_, waits)) set_timer(false);
 }
 
 void PgPool::set_timer(bool runs) {

@@ -15,9 +15,24 @@ constexpr std::size_t kReadsTogetherMin = 8;    // are not taken apart
 constexpr std::size_t kBatchesMax = 2;          // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
-constexpr std::size_t kDirectoryStatements = 3;
+constexpr std::size_t kSnapshotStatements = 2;  // that stand before a read that is alone
 
 const PgFailure kClosing{PgFault::lost, "the store is closing", 0};
+
+// The three parts of a directory.
+void add_directory(std::vector<PgQuery>& queries, CompanyId company,
+                   const PgRead::DirectoryWish& wish) {
+  if (wish.is_past) {
+    for (const PgStatement* const part :
+         {&kLoadPastMembers, &kLoadPastRules, &kLoadPastWorkspaces}) {
+      queries.emplace_back(PgQuery{part}).params.add(company).add(wish.revision);
+    }
+  } else {
+    for (const PgStatement* const part : {&kLoadMembers, &kLoadRules, &kLoadWorkspaces}) {
+      queries.emplace_back(PgQuery{part}).params.add(company);
+    }
+  }
+}
 
 }  // namespace
 
@@ -153,35 +168,35 @@ void PgReader::fire(Shot shot) {
   PgRead& first = *shot.reads.front();
   std::vector<PgQuery> queries = first.queries(shot.reads);
   shot.own_statements = queries.size();
-  if (first.loads_directory) {
-    for (const PgStatement* const part : {&kLoadMembers, &kLoadRules, &kLoadWorkspaces}) {
-      queries.emplace_back(PgQuery{part}).params.add(shot.company);
-    }
-  }
-  shot.is_snapshot = queries.size() > 1;
-  if (shot.is_snapshot) {
-    queries.insert(queries.begin(), PgQuery{&kBeginSnapshot});
+  if (first.loads_directory) add_directory(queries, shot.company, first.wish);
+  if (shot.is_alone) {
+    const auto time = site_.options.request_time * 4 / 5;
+    queries.insert(queries.begin(), {PgQuery{&kBeginSnapshot}, PgQuery{&kLimitTime}});
+    queries[1].params.add_text(std::to_string(time.count()));
     queries.emplace_back(PgQuery{&kReadHead}).params.add(shot.company);
   }
   const auto connection = shot.connection;
   const CompanyId company = shot.company;
-  const bool is_snapshot = shot.is_snapshot;
+  const bool is_alone = shot.is_alone;
   const bool of_primary = shot.pool == &pool_;
   site_.counters.read_statements.fetch_add(shot.own_statements, std::memory_order_relaxed);
   SteadyTime deadline = now;
   for (const PgReadPtr& read : shot.reads) deadline = std::max(deadline, read->deadline);
-  if (!shot.is_alone) deadline = std::min(deadline, now + site_.options.statement_time);
+  deadline = std::min(deadline, now + site_.options.statement_time);
+  // The server itself gives up earlier, and neither works on for nobody nor costs a connection.
+  if (is_alone) deadline = now + site_.options.request_time;
   auto shared = std::make_shared<Shot>(std::move(shot));
   connection->send(queries, deadline, [this, shared](PgReply reply) {
     shared->reply = std::move(reply);
     on_shot(std::move(*shared));
   });
   // Whatever became of the transaction: what is sent behind it is no part of it.
-  if (is_snapshot && connection->is_ready()) {
+  if (is_alone && connection->is_ready()) {
     connection->send({PgQuery{&kRollback}}, deadline + site_.options.statement_time,
                      [](const PgReply&) {});
   }
-  if (of_primary) prove_on(connection, company);
+  // Behind a long read a proof would come late, for the others too: it gets one when it is over.
+  if (of_primary && !is_alone) prove_on(connection, company);
 }
 
 // A proof is renewed when half of its time is over, so that reads need not wait for it.
@@ -300,7 +315,7 @@ void PgReader::look_at_parked(SteadyTime now) {
 }
 
 std::span<const PgResult> PgReader::Shot::own_results() const {
-  return std::span(reply.results).subspan(is_snapshot ? 1 : 0, own_statements);
+  return std::span(reply.results).subspan(is_alone ? kSnapshotStatements : 0, own_statements);
 }
 
 void PgReader::deliver(Shot shot) {
@@ -308,59 +323,77 @@ void PgReader::deliver(Shot shot) {
     return result.rows() == 0 ? Heads{} : Heads{result.number(0, 0), result.number(0, 1)};
   };
   const std::span<const PgResult> results = shot.own_results();
-  const Heads heads = heads_of(results.front());
-  if (shot.is_snapshot && heads_of(shot.reply.results.back()) != heads) {
+  const Heads heads = heads_of(results.back());
+  if (shot.is_alone && heads_of(shot.reply.results.back()) != heads) {
     // Where the tables are distributed, and their servers were not told that it is one.
     return retry(std::move(shot.reads), {PgFault::retry_at_once, "it was not of one moment", 0});
   }
   const bool of_replica = shot.pool != &pool_;
   if (of_replica) site_.counters.replica_reads.fetch_add(1, std::memory_order_relaxed);
-  PgRead& first = *shot.reads.front();
-  first.take(shot.reads, results);
-  DirectoryPtr directory;
-  if (first.loads_directory) {
-    const auto parts = std::span(shot.reply.results).subspan(1 + shot.own_statements);
-    directory = read_directory(parts[0], parts[1], parts[2]);
-    site_.directories.put(shot.company, heads.directory, directory);
-    first.loads_directory.reset();
-    look_at_awaiting();
-  }
+  std::vector<PgReadPtr> reads;
   for (PgReadPtr& read : shot.reads) {
-    if (heads.revision < read->at_least) {
+    if (heads.revision >= read->at_least) {
+      reads.push_back(std::move(read));
+    } else {
       // A replica that is behind; or a primary that others know to have been replaced.
       retry_for_revision(std::move(read), of_replica, heads.revision);
-      continue;
     }
-    if (read->needs_directory()) {
-      if (!directory) directory = site_.directories.find(shot.company, heads.directory);
-      if (!directory) {
-        await_directory(std::move(read), of_replica);
-        continue;
-      }
-      read->take_directory(directory);
-    }
-    if (of_replica) {
-      check_head(std::move(read), heads.revision);
-    } else {
-      check_asker(std::move(read), heads.directory);
-    }
+  }
+  if (reads.empty()) return;
+  reads.front()->take(reads, results);
+  if (reads.front()->loads_directory) {
+    const PgRead& first = *reads.front();
+    const auto parts =
+        std::span(shot.reply.results).subspan(kSnapshotStatements + shot.own_statements);
+    const core::Revision revision = first.wish.is_past ? first.wish.revision : heads.directory;
+    directories_of(first.wish)
+        .put(shot.company, revision, read_directory(parts[0], parts[1], parts[2]));
+  }
+  for (PgReadPtr& read : reads) go_on(std::move(read), of_replica, heads);
+}
+
+PgDirectories& PgReader::directories_of(const PgRead::DirectoryWish& wish) {
+  return wish.is_past ? site_.past_directories : site_.directories;
+}
+
+// With what it has taken by now.
+void PgReader::go_on(PgReadPtr read, bool of_replica, const Heads& heads) {
+  if (const auto wish = read->wishes_directory(heads.directory)) {
+    read->wish = *wish;
+    DirectoryPtr directory = directories_of(*wish).find(read->company, wish->revision);
+    if (!directory) return await_directory(std::move(read), of_replica);
+    read->take_directory(std::move(directory));
+  }
+  if (read->loads_directory) {
+    read->loads_directory.reset();
+    look_at_awaiting();
+  }
+  if (!read->is_complete()) {
+    // What it is at the reads behind it wait for already.
+    (of_replica ? waiting_replica_ : waiting_).push_front(std::move(read));
+    dispatch_later();
+  } else if (of_replica) {
+    check_head(std::move(read), heads.revision);
+  } else {
+    check_asker(std::move(read), heads.directory);
   }
 }
 
 // Asked again with the directory, so that both are of one moment; or when another has loaded it.
 void PgReader::await_directory(PgReadPtr read, bool of_replica) {
+  read->from_primary = true;
   if (!of_replica) {
-    read->loads_directory = site_.directories.claim(read->company);
+    read->loads_directory.reset();
+    read->loads_directory = directories_of(read->wish).claim(read->company);
     if (!read->loads_directory) return awaiting_directory_.push_back(std::move(read));
   }
-  read->from_primary = true;
   waiting_.push_back(std::move(read));
   dispatch_later();
 }
 
 void PgReader::look_at_awaiting() {
   for (PgReadPtr& read : std::exchange(awaiting_directory_, {})) {
-    const bool must_wait = site_.directories.is_claimed(read->company);
+    const bool must_wait = directories_of(read->wish).is_claimed(read->company);
     (must_wait ? static_cast<void>(awaiting_directory_.push_back(std::move(read)))
                : static_cast<void>(waiting_.push_back(std::move(read))));
   }
@@ -472,6 +505,7 @@ void PgReader::on_look_ups(PgConnection& connection, std::vector<LookUp> look_up
       look_up.done(database_unavailable(trouble));
     } else {
       resting_look_ups_.push_back(std::move(look_up));
+      pool_.keep_time();  // it is tried again with the next tick
     }
   }
   // Another server has told of a later directory: this one was replaced.

@@ -51,8 +51,7 @@ class PgReader {
     std::shared_ptr<PgConnection> connection;
     PgPool* pool = nullptr;  // whose connection it is
     PgReply reply;
-    bool is_alone = false;           // has the connection to itself
-    bool is_snapshot = false;        // its statements are one transaction
+    bool is_alone = false;           // has the connection to itself, in one snapshot
     std::size_t own_statements = 0;  // of the reads
     // What came back, without what stands around it.
     std::span<const PgResult> own_results() const;
@@ -74,6 +73,8 @@ class PgReader {
   bool is_proved(const Shot& shot, SteadyTime now) const;
   void look_at_parked(SteadyTime now);
   void deliver(Shot shot);
+  PgDirectories& directories_of(const PgRead::DirectoryWish& wish);
+  void go_on(PgReadPtr read, bool of_replica, const Heads& heads);
   void await_directory(PgReadPtr read, bool of_replica);
   void look_at_awaiting();
   void check_head(PgReadPtr read, core::Revision revision);

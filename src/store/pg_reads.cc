@@ -6,7 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "base/assert.h"
+#include "store/pg_entries.h"
+#include "store/pg_past.h"
 #include "store/pg_statements.h"
 
 namespace earshot::store {
@@ -16,71 +17,10 @@ constexpr std::size_t kCallsTogetherMax = 512;  // of a read that shares a state
 
 using Entries = boost::unordered_flat_map<std::uint64_t, core::PackedEntryPtr>;
 
-const core::PackedEntryPtr& absent_entry() {
-  static const core::PackedEntryPtr absent = core::PackedEntry::pack({});
-  return absent;
-}
-
 const core::PackedEntryPtr& entry_of(const Entries& entries, CallId call) {
   const auto found = entries.find(call.value);
   return found == entries.end() ? absent_entry() : found->second;
 }
-
-void sort_distinct(auto& values) {
-  std::ranges::sort(values);
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-}
-
-// Users with a grant, and their expiries, from `column` on.
-void read_grants(core::CallEntry& entry, const PgResult& result, int row, int column) {
-  if (result.is_null(row, column)) return;
-  const std::vector<std::uint64_t> users = result.numbers(row, column);
-  entry.grants.resize(users.size());
-  for (std::size_t i = 0; i < users.size(); ++i) {
-    entry.grants[i].user = {users[i]};
-    entry.grants[i].stamp = entry.newest;
-  }
-  if (result.is_null(row, column + 1)) return;
-  const auto expiries = result.timestamps(row, column + 1);
-  ASSERT(expiries.size() == users.size());
-  for (std::size_t i = 0; i < users.size(); ++i) {
-    entry.grants[i].expires_at = expiries[i].value_or(core::GrantRow::kNever);
-  }
-}
-
-// Out of the columns of an entry, from `column` on. Its stamps are all of the revision read, since
-// nobody asks for those of a read.
-core::CallEntry read_entry(const PgResult& result, int row, int column, core::Revision revision) {
-  core::CallEntry entry;
-  entry.newest = entry.call_stamp = {revision, 0};
-  core::Call call;
-  call.workspace = {result.id(row, column + 1)};
-  call.primary_user = {result.id(row, column + 2)};
-  for (const std::uint64_t party : result.numbers(row, column + 3)) {
-    call.parties.push_back({party});
-  }
-  call.is_private = result.boolean(row, column + 4);
-  entry.call = core::facts_of(call);
-  read_grants(entry, result, row, column + 5);
-  if (!result.is_null(row, column + 7)) {
-    std::vector<std::string> notes = result.texts(row, column + 7);
-    ASSERT(notes.size() == entry.grants.size());
-    for (std::size_t i = 0; i < notes.size(); ++i) {
-      if (notes[i].empty()) continue;
-      entry.grants[i].has_note = true;
-      entry.notes.emplace_back(entry.grants[i].user, std::move(notes[i]));
-    }
-  }
-  if (!result.is_null(row, column + 8)) {
-    for (const std::uint64_t user : result.numbers(row, column + 8)) {
-      entry.shares.push_back({{user}, entry.newest});
-    }
-  }
-  return entry;
-}
-
-// The columns that all statements of reads begin with.
-constexpr int kRevisionColumn = 0, kTimeColumn = 2, kEntryColumn = 3;
 
 core::Revision revision_of(const PgResult& result) {
   return result.rows() == 0 ? 0 : result.number(0, kRevisionColumn);
@@ -118,6 +58,7 @@ class CallsRead final : public PgRead {
   void take(std::span<const PgReadPtr> all, std::span<const PgResult> results) override {
     const PgResult& result = results.front();
     const core::Revision revision = revision_of(result);
+    const Time time = time_of(result);
     Entries entries;
     entries.reserve(static_cast<std::size_t>(result.rows()));
     for (int row = 0; row < result.rows(); ++row) {
@@ -131,6 +72,7 @@ class CallsRead final : public PgRead {
     for (const PgReadPtr& read : all) {
       CallsView& view = of(read).view_;
       view.revision = revision;
+      view.time = time;
       view.entries.clear();
       view.entries.reserve(of(read).calls_.size());
       for (const CallId call : of(read).calls_) view.entries.push_back(entry_of(entries, call));
@@ -168,31 +110,14 @@ class AccessRead final : public PgRead {
   std::vector<PgQuery> queries(std::span<const PgReadPtr> all) const override {
     std::vector<PgQuery> queries;
     if (everybody_) {
-      std::vector<std::uint64_t> calls;
-      for (const core::CallUsers& named : calls_) calls.push_back(named.call.value);
-      queries.emplace_back(PgQuery{&kReadAccessOfAll}).params.add(company).add_numbers(calls);
+      queries.push_back(query_access_of_all(company, calls_));
       return queries;
     }
-    // Of a call that several name, the users of all.
     std::vector<const core::CallUsers*> named;
     for (const PgReadPtr& read : all) {
       for (const core::CallUsers& one : of(read).calls_) named.push_back(&one);
     }
-    std::ranges::stable_sort(named, {}, [](const core::CallUsers* one) { return one->call; });
-    std::vector<std::uint64_t> calls;
-    std::vector<std::string> users;
-    for (auto first = named.begin(); first != named.end();) {
-      const CallId call = (*first)->call;
-      std::vector<std::uint64_t> of_call;
-      for (; first != named.end() && (*first)->call == call; ++first) {
-        for (const UserId user : (*first)->users) of_call.push_back(user.value);
-      }
-      sort_distinct(of_call);
-      calls.push_back(call.value);
-      users.push_back(array_text(of_call));
-    }
-    PgQuery& query = queries.emplace_back(PgQuery{&kReadAccess});
-    query.params.add(company).add_numbers(calls).add_texts(std::span<const std::string>(users));
+    queries.push_back(query_access(company, std::move(named)));
     return queries;
   }
 
@@ -203,9 +128,8 @@ class AccessRead final : public PgRead {
     entries.reserve(static_cast<std::size_t>(result.rows()));
     for (int row = 0; row < result.rows(); ++row) {
       if (result.is_null(row, kEntryColumn)) continue;
-      entries.emplace(
-          result.number(row, kEntryColumn),
-          core::PackedEntry::pack(read_entry(result, row, kEntryColumn, as_of.revision)));
+      entries.emplace(result.number(row, kEntryColumn),
+                      core::PackedEntry::pack(read_entry(result, row)));
     }
     for (const PgReadPtr& read : all) {
       AccessView& view = of(read).view_;
@@ -218,7 +142,9 @@ class AccessRead final : public PgRead {
     }
   }
 
-  bool needs_directory() const override { return true; }
+  std::optional<DirectoryWish> wishes_directory(core::Revision now) const override {
+    return DirectoryWish{false, now};
+  }
   void take_directory(DirectoryPtr directory) override { view_.directory = std::move(directory); }
 
   void answer(Status status) override {
@@ -269,13 +195,14 @@ class UserCallsRead final : public PgRead {
     for (int row = 0; row < result.rows(); ++row) {
       if (result.is_null(row, kEntryColumn)) continue;
       view_.calls.push_back({result.number(row, kEntryColumn)});
-      view_.entries.push_back(
-          core::PackedEntry::pack(read_entry(result, row, kEntryColumn, view_.as_of.revision)));
+      view_.entries.push_back(core::PackedEntry::pack(read_entry(result, row)));
     }
     if (!view_.calls.empty() && view_.calls.size() >= calls_max_) view_.last = view_.calls.back();
   }
 
-  bool needs_directory() const override { return true; }
+  std::optional<DirectoryWish> wishes_directory(core::Revision now) const override {
+    return DirectoryWish{false, now};
+  }
   void take_directory(DirectoryPtr directory) override { view_.directory = std::move(directory); }
 
   void answer(Status status) override {
@@ -300,12 +227,43 @@ PgReadPtr make_calls_read(ReadCommand command, Store::ReadDone done) {
 }
 
 PgReadPtr make_access_read(const Clock& clock, AccessCommand command, Store::AccessDone done) {
-  return std::make_unique<AccessRead>(clock, std::move(command), std::move(done));
+  if (command.moment.is_now()) {
+    return std::make_unique<AccessRead>(clock, std::move(command), std::move(done));
+  }
+  PastCommand past{.company = command.company,
+                   .calls = std::move(command.calls),
+                   .everybody = command.everybody,
+                   .user = {},
+                   .moment = command.moment,
+                   .at_least = command.at_least,
+                   .asker = std::move(command.asker)};
+  return make_past_read(clock, std::move(past), [done = std::move(done)](Result<PastView> view) {
+    if (!view) return done(view.error());
+    done(AccessView{view->as_of, std::move(view->directory), std::move(view->entries)});
+  });
 }
 
 PgReadPtr make_user_calls_read(const Clock& clock, UserCallsCommand command,
                                Store::UserCallsDone done) {
-  return std::make_unique<UserCallsRead>(clock, std::move(command), std::move(done));
+  if (command.moment.is_now()) {
+    return std::make_unique<UserCallsRead>(clock, std::move(command), std::move(done));
+  }
+  PastCommand past{
+      .company = command.company,
+      .calls = {},
+      .everybody = false,
+      .user = PastCommand::OfUser{command.user, command.ways, command.after, command.calls_max},
+      .moment = command.moment,
+      .at_least = command.at_least,
+      .asker = std::move(command.asker)};
+  return make_past_read(clock, std::move(past), [done = std::move(done)](Result<PastView> view) {
+    if (!view) return done(view.error());
+    UserCallsView found{view->as_of, std::move(view->directory), {}, std::move(view->entries), {}};
+    found.calls.reserve(view->calls.size());
+    for (const core::CallUsers& named : view->calls) found.calls.push_back(named.call);
+    found.last = view->last;
+    done(std::move(found));
+  });
 }
 
 }  // namespace earshot::store

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,24 +30,37 @@ class PgRead {
 
   const Kind kind;
   const CompanyId company;
-  const core::Revision at_least;  // the answer is of this revision or a later one
-  const AskerPtr asker;           // null: nobody has to be asked again
+  core::Revision at_least;  // what it is answered is of this revision or a later one
+  const AskerPtr asker;     // null: nobody has to be asked again
+
+  // A directory: as it is, and then of this revision, or as it was at an earlier one.
+  struct DirectoryWish {
+    bool is_past = false;
+    core::Revision revision = 0;
+  };
 
   // The reader's own.
   SteadyTime deadline;
   bool from_primary = false;  // the replicas had their chance
+  DirectoryWish wish;         // that it waits for
   PgDirectories::Claim loads_directory;
 
   virtual std::size_t calls() const { return 0; }  // that it asks for
-  // The statements for all of these, which are of this kind. Of the first, revision and
-  // directory_revision are the first columns, and it has no row where the company is not known.
+  // The statements for all of these, which are of this kind. The last of them begins with revision
+  // and directory_revision, and has no row where the company is not known.
   virtual std::vector<PgQuery> queries(std::span<const PgReadPtr> all) const = 0;
   // Takes what they came to, for all of these.
   virtual void take(std::span<const PgReadPtr> all, std::span<const PgResult> results) = 0;
 
-  // Whether the answer needs the company's directory, as of the directory_revision of the answer.
-  virtual bool needs_directory() const { return false; }
+  // Which directory it needs and does not have; `now` is the directory_revision of what it was
+  // answered last.
+  virtual std::optional<DirectoryWish> wishes_directory(core::Revision now) const {
+    static_cast<void>(now);
+    return std::nullopt;
+  }
   virtual void take_directory(DirectoryPtr) {}
+  // Whether that was all; else it goes on with other statements.
+  virtual bool is_complete() const { return true; }
 
   // Ends it, once: with what it took, or with the error.
   virtual void answer(Status status) = 0;

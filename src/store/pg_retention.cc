@@ -23,8 +23,8 @@ Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest, core::
   if (found.rows() == 0 || found.is_null(0, 0)) return true;
   const core::Revision cut = found.number(0, 0);
   // The horizon and what lies before it go as one, so that verify never meets half a cut.
-  TRY(session.run(kCutChanges, PgParams().add(company).add(cut)));
   TRY(session.run(kMoveHorizon, PgParams().add(company).add(cut)));
+  TRY(session.run(kCutChanges, PgParams().add(company).add(cut)));
   horizon = cut;
   return false;
 }

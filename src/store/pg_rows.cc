@@ -12,6 +12,12 @@ constexpr std::array<std::string_view, 5> kLevels = {"none", "own", "report-to-t
                                                      "managers-team", "all"};
 static_assert(kLevels.size() == static_cast<std::size_t>(core::PermissionLevel::all) + 1);
 
+std::optional<core::PermissionLevel> parse_level(std::string_view text) {
+  const auto level = std::ranges::find(kLevels, text);
+  if (level == kLevels.end()) return std::nullopt;
+  return static_cast<core::PermissionLevel>(level - kLevels.begin());
+}
+
 template <class IdType>
 std::vector<IdType> ids_of(const std::vector<std::uint64_t>& numbers) {
   std::vector<IdType> ids(numbers.size());
@@ -73,11 +79,11 @@ Result<core::Profile> read_profile(const PgResult& result, int row) {
   profile.id = {result.number(row, 0)};
   profile.workspace = {result.id(row, 1)};
   profile.name = result.text(row, 2);
-  const auto level = std::ranges::find(kLevels, result.text(row, 3));
-  if (level == kLevels.end()) {
+  const auto level = parse_level(result.text(row, 3));
+  if (!level) {
     return internal("profile " + to_string(profile.id) + " has a level that nobody knows");
   }
-  profile.level = static_cast<core::PermissionLevel>(level - kLevels.begin());
+  profile.level = *level;
   profile.team_leads = ids_of<UserId>(result.numbers(row, 4));
   return profile;
 }
@@ -104,6 +110,25 @@ core::Call read_call(const PgResult& result, int row) {
   call.parties = ids_of<UserId>(result.numbers(row, 5));
   call.is_private = result.boolean(row, 6);
   return call;
+}
+
+core::User read_member(const PgResult& result, int row, int column) {
+  core::User user;
+  user.id = {result.number(row, 0)};
+  user.manager = {result.id(row, column)};
+  user.active = result.boolean(row, column + 1);
+  user.profiles = ids_of<ProfileId>(result.numbers(row, column + 2));
+  return user;
+}
+
+core::Profile read_rule(const PgResult& result, int row, int column) {
+  core::Profile profile;
+  profile.id = {result.number(row, 0)};
+  profile.workspace = {result.id(row, column)};
+  // One that nobody knows gives nothing.
+  profile.level = parse_level(result.text(row, column + 1)).value_or(core::PermissionLevel::none);
+  profile.team_leads = ids_of<UserId>(result.numbers(row, column + 2));
+  return profile;
 }
 
 core::Grant read_grant(const PgResult& result, int row, int column) {

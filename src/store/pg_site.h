@@ -44,7 +44,8 @@ struct PgSite {
         targets(std::move(its_targets)),
         replicas(std::move(its_replicas)),
         proofs(is_distributed),
-        directories(options.directory_bytes) {}
+        directories(options.directory_bytes),
+        past_directories(options.directory_bytes / 4) {}
 
   std::chrono::milliseconds lock_time() const { return options.statement_time * 4 / 5; }
 
@@ -54,6 +55,7 @@ struct PgSite {
   PgProofs proofs;
   PgKeys keys;
   PgDirectories directories;
+  PgDirectories past_directories;  // of earlier revisions; of a company the one asked for last
 
   struct Counters {
     std::atomic<std::uint64_t> transactions{0}, changes{0}, unknown_outcomes{0}, retries{0},

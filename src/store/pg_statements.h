@@ -18,6 +18,10 @@ inline constexpr PgStatement kRollback{"rollback", "ROLLBACK"};
 inline constexpr PgStatement kBeginSnapshot{"begin_snapshot",
                                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
 
+// milliseconds: how long each statement of the transaction that follows may take
+inline constexpr PgStatement kLimitTime{"limit_time",
+                                        "SELECT set_config('statement_timeout', $1::text, true)"};
+
 // company, calls -> revision, directory_revision, changed_at, call (NULL: none of the calls is
 // there), users (NULL: none), expiries of the users (NULL: none of them ends)
 inline constexpr PgStatement kReadCalls{"read_calls", R"(
@@ -96,9 +100,137 @@ inline constexpr PgStatement kPageRowsOfUser{
 #undef EARSHOT_ENTRY_COLUMNS
 #undef EARSHOT_GRANTS_AND_SHARES
 
-// company -> revision, directory_revision
+// company -> revision, directory_revision, horizon
 inline constexpr PgStatement kReadHead{"read_head", R"(
-SELECT revision, directory_revision FROM earshot.companies WHERE company_id = $1::bigint)"};
+SELECT revision, directory_revision, horizon FROM earshot.companies
+WHERE company_id = $1::bigint)"};
+
+// --- what was: all that is read of it stays as it is, until retention takes it
+
+// company, revision or NULL, time where there is none -> revision, directory_revision, changed_at;
+// horizon, its time and directory_revision (NULL: not known); from which revision on the directory
+// as it was is known; the revision that is meant, its time and directory_revision (NULL: its record
+// is cut off); the time of the oldest revision behind the horizon that all is known of. Times never
+// go back from one revision to the next, so that each step halves what is left.
+inline constexpr PgStatement kFindMoment{"find_moment", R"(
+WITH RECURSIVE h AS (
+  SELECT revision, directory_revision, changed_at, horizon,
+    CASE WHEN horizon_known = horizon THEN horizon_at END AS horizon_at,
+    CASE WHEN horizon_known = horizon THEN horizon_directory_revision END AS horizon_directory,
+    CASE WHEN versions_to = directory_revision THEN versions_from ELSE directory_revision END
+      AS versions_from
+  FROM earshot.companies WHERE company_id = $1::bigint),
+b AS (
+  SELECT coalesce($2::bigint, horizon) AS low, coalesce($2::bigint, revision) AS high FROM h
+  UNION ALL
+  SELECT CASE WHEN m.at <= $3::timestamptz THEN m.revision ELSE b.low END,
+    CASE WHEN m.at <= $3::timestamptz THEN b.high ELSE m.revision - 1 END
+  FROM b CROSS JOIN LATERAL (SELECT revision, at FROM earshot.changes
+    WHERE company_id = $1::bigint AND revision = (b.low + b.high + 1) / 2 LIMIT 1) m
+  WHERE b.low < b.high)
+SELECT h.revision, h.directory_revision, h.changed_at, h.horizon, h.horizon_at,
+  h.horizon_directory, h.versions_from, n.low, r.at, r.directory_revision, o.at
+FROM h
+LEFT JOIN (SELECT low FROM b WHERE low = high) n ON true
+LEFT JOIN LATERAL (SELECT at, directory_revision FROM earshot.changes
+  WHERE company_id = $1::bigint AND revision = n.low ORDER BY first_n DESC LIMIT 1) r ON true
+LEFT JOIN LATERAL (SELECT at FROM earshot.changes
+  WHERE company_id = $1::bigint AND revision = greatest(h.horizon + 1, h.versions_from)
+  ORDER BY first_n DESC LIMIT 1) o ON true)"};
+
+// The next statement of the transaction is planned for the tables as they are now.
+inline constexpr PgStatement kPlanAnew{
+    "plan_anew", "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"};
+
+// company, calls, revision, newest revision, revision and first_n to go on before, most parts,
+// most bytes -> revision, first_n, bytes of items, items_count and items (NULL: together they would
+// be too many) of the changes to these calls after the revision, newest first. What the calls are
+// is asked three times over, and nothing else beside it: the planner does not know how seldom a
+// call changes, and would read all of the company's record.
+inline constexpr PgStatement kListChangesOfCalls{"list_changes_of_calls", R"(
+SELECT o.revision, o.first_n, o.bytes, o.items_count,
+  CASE WHEN sum(o.bytes) OVER (ORDER BY o.revision DESC, o.first_n DESC) <= $8::bigint
+    THEN o.items END
+FROM (SELECT h.revision, h.first_n, length(h.items)::bigint AS bytes, h.items_count, h.items
+  FROM (SELECT revision, first_n, items_count, items FROM earshot.changes
+    WHERE company_id = $1::bigint AND call_ids && $2::bigint[] AND call_ids && $2::bigint[]
+      AND call_ids && $2::bigint[] OFFSET 0) h
+  WHERE h.revision > $3::bigint AND h.revision <= $4::bigint
+    AND (h.revision, h.first_n) < ($5::bigint, $6::bigint)
+  ORDER BY h.revision DESC, h.first_n DESC LIMIT $7::bigint) o
+ORDER BY o.revision DESC, o.first_n DESC)"};
+// company; revisions and first_ns -> items_count, items; newest first
+inline constexpr PgStatement kReadChanges{"read_changes", R"(
+SELECT o.items_count, o.items
+FROM unnest($2::bigint[], $3::bigint[]) AS x(revision, first_n)
+CROSS JOIN LATERAL (SELECT items_count, items FROM earshot.changes
+  WHERE company_id = $1::bigint AND revision = x.revision AND first_n = x.first_n LIMIT 1) o
+ORDER BY x.revision DESC, x.first_n DESC)"};
+
+// company, user, revision, last call, most calls, by grants, by shares -> calls behind the last one
+// of which the user may have had a grant or share then: those that it has, and those of which
+// something was taken away since
+inline constexpr PgStatement kPagePastRowsOfUser{"page_past_rows_of_user", R"(
+SELECT o.call_id FROM (
+  (SELECT call_id FROM earshot.grants WHERE $6::boolean AND company_id = $1::bigint
+    AND user_id = $2::bigint AND call_id > $4::bigint ORDER BY call_id LIMIT $5::bigint)
+  UNION (SELECT call_id FROM earshot.shares WHERE $7::boolean AND company_id = $1::bigint
+    AND user_id = $2::bigint AND call_id > $4::bigint ORDER BY call_id LIMIT $5::bigint)
+  UNION (SELECT DISTINCT x.call_id FROM earshot.changes h
+    CROSS JOIN LATERAL unnest(h.call_ids) AS x(call_id)
+    WHERE h.company_id = $1::bigint AND h.revision > $3::bigint AND h.operation <> 'give'
+      AND x.call_id > $4::bigint ORDER BY x.call_id LIMIT $5::bigint)) o
+ORDER BY o.call_id LIMIT $5::bigint)"};
+// company, revision, last call, most calls -> calls behind the last one that may have been there
+// then: those that are, and those that records have changed since
+inline constexpr PgStatement kPagePastCalls{"page_past_calls", R"(
+SELECT o.call_id FROM (
+  (SELECT call_id FROM earshot.calls WHERE company_id = $1::bigint
+    AND call_id > $3::bigint ORDER BY call_id LIMIT $4::bigint)
+  UNION (SELECT DISTINCT x.call_id FROM earshot.changes h
+    CROSS JOIN LATERAL unnest(h.call_ids) AS x(call_id)
+    WHERE h.company_id = $1::bigint AND h.revision > $2::bigint AND h.operation = 'records'
+      AND x.call_id > $3::bigint ORDER BY x.call_id LIMIT $4::bigint)) o
+ORDER BY o.call_id LIMIT $4::bigint)"};
+
+// company, revision -> the columns of kLoadMembers, kLoadRules, kLoadWorkspaces as they were then
+inline constexpr PgStatement kLoadPastMembers{"load_past_members", R"(
+SELECT user_id, manager_id, active, profile_ids
+FROM earshot.users WHERE company_id = $1::bigint AND revision <= $2::bigint
+UNION ALL SELECT user_id, manager_id, active, profile_ids FROM earshot.user_versions
+WHERE company_id = $1::bigint AND revision <= $2::bigint AND until_revision > $2::bigint)"};
+inline constexpr PgStatement kLoadPastRules{"load_past_rules", R"(
+SELECT profile_id, workspace_id, permission_level, team_lead_ids
+FROM earshot.profiles WHERE company_id = $1::bigint AND revision <= $2::bigint
+UNION ALL SELECT profile_id, workspace_id, permission_level, team_lead_ids
+FROM earshot.profile_versions
+WHERE company_id = $1::bigint AND revision <= $2::bigint AND until_revision > $2::bigint)"};
+inline constexpr PgStatement kLoadPastWorkspaces{"load_past_workspaces", R"(
+SELECT workspace_id FROM earshot.workspaces
+WHERE company_id = $1::bigint AND revision <= $2::bigint
+UNION ALL SELECT workspace_id FROM earshot.workspace_versions
+WHERE company_id = $1::bigint AND revision <= $2::bigint AND until_revision > $2::bigint)"};
+// company, revision, users -> the same of these users and of all above them
+inline constexpr PgStatement kLoadPastMembersAbove{"load_past_members_above", R"(
+WITH RECURSIVE m AS (
+  SELECT v.user_id, v.manager_id, v.active, v.profile_ids
+  FROM unnest($3::bigint[]) AS x(user_id) CROSS JOIN LATERAL (
+    (SELECT user_id, manager_id, active, profile_ids FROM earshot.users
+      WHERE company_id = $1::bigint AND user_id = x.user_id AND revision <= $2::bigint LIMIT 1)
+    UNION ALL (SELECT user_id, manager_id, active, profile_ids FROM earshot.user_versions
+      WHERE company_id = $1::bigint AND user_id = x.user_id AND revision <= $2::bigint
+        AND until_revision > $2::bigint LIMIT 1)) v
+  UNION
+  SELECT v.user_id, v.manager_id, v.active, v.profile_ids
+  FROM m CROSS JOIN LATERAL (
+    (SELECT user_id, manager_id, active, profile_ids FROM earshot.users
+      WHERE company_id = $1::bigint AND user_id = m.manager_id AND revision <= $2::bigint LIMIT 1)
+    UNION ALL (SELECT user_id, manager_id, active, profile_ids FROM earshot.user_versions
+      WHERE company_id = $1::bigint AND user_id = m.manager_id AND revision <= $2::bigint
+        AND until_revision > $2::bigint LIMIT 1)) v)
+SELECT user_id, manager_id, active, profile_ids FROM m)"};
+
+// --- keys and writes
 
 // access key -> company, salt, digest, scopes, expiry, revision. The one without a company: the
 // table is on every server.
@@ -235,6 +367,7 @@ ON CONFLICT (company_id, server) DO UPDATE SET proved_at = excluded.proved_at)"}
 inline constexpr std::array kRequestStatements = {
     &kBegin,
     &kBeginSnapshot,
+    &kLimitTime,
     &kCommit,
     &kRollback,
     &kReadCalls,
@@ -243,6 +376,16 @@ inline constexpr std::array kRequestStatements = {
     &kPageAccessOfUser,
     &kPageRowsOfUser,
     &kReadHead,
+    &kFindMoment,
+    &kPlanAnew,
+    &kListChangesOfCalls,
+    &kReadChanges,
+    &kPagePastRowsOfUser,
+    &kPagePastCalls,
+    &kLoadPastMembers,
+    &kLoadPastRules,
+    &kLoadPastWorkspaces,
+    &kLoadPastMembersAbove,
     &kFindKey,
     &kLockHead,
     &kFindRevision,

@@ -103,9 +103,15 @@ inline constexpr PgStatement kCutUserVersions = {
     "cut_user_versions",
     "DELETE FROM earshot.user_versions WHERE company_id = $1::bigint"
     " AND until_revision <= $2::bigint"};
+// company, the last revision that goes; before it does
 inline constexpr PgStatement kMoveHorizon = {
     "move_horizon",
-    "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
+    "UPDATE earshot.companies SET horizon = $2::bigint, horizon_known = $2::bigint,"
+    " horizon_at = (SELECT at FROM earshot.changes WHERE company_id = $1::bigint"
+    " AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1),"
+    " horizon_directory_revision = (SELECT directory_revision FROM earshot.changes"
+    " WHERE company_id = $1::bigint AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1)"
+    " WHERE company_id = $1::bigint"};
 
 // --- what is over
 
@@ -447,10 +453,12 @@ inline constexpr PgStatement kRemoveKeysOfCompany = {
 
 // --- dump and verify: pages of a company, behind a key
 
-// company -> name, revision, directory_revision, changed_at, hash, horizon
+// company -> name, revision, directory_revision, changed_at, hash, horizon, from which revision on
+// the directory as it was is known
 inline constexpr PgStatement kFindCompany = {
     "find_company",
-    "SELECT name, revision, directory_revision, changed_at, hash, horizon"
+    "SELECT name, revision, directory_revision, changed_at, hash, horizon,"
+    " CASE WHEN versions_to = directory_revision THEN versions_from ELSE directory_revision END"
     " FROM earshot.companies WHERE company_id = $1::bigint"};
 // company, last id, most rows -> the columns of the readers in pg_rows.h, and the revision
 inline constexpr PgStatement kPageWorkspaces = {
@@ -484,6 +492,28 @@ inline constexpr PgStatement kPageGrants = {
     "SELECT call_id, user_id, expires_at, note, revision FROM earshot.grants"
     " WHERE company_id = $1::bigint AND (call_id, user_id) > ($2::bigint, $3::bigint)"
     " AND call_id <= $4::bigint ORDER BY call_id, user_id LIMIT $5::bigint"};
+
+// company -> id, revision, until_revision, revision of what is there now (NULL: nothing is), the
+// columns of a version; by id, and then by revision
+inline constexpr PgStatement kListWorkspaceVersions = {
+    "list_workspace_versions",
+    "SELECT v.workspace_id, v.revision, v.until_revision, t.revision"
+    " FROM earshot.workspace_versions v LEFT JOIN earshot.workspaces t"
+    " ON t.company_id = $1::bigint AND t.workspace_id = v.workspace_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.workspace_id, v.revision"};
+inline constexpr PgStatement kListProfileVersions = {
+    "list_profile_versions",
+    "SELECT v.profile_id, v.revision, v.until_revision, t.revision, v.workspace_id,"
+    " v.permission_level, v.team_lead_ids"
+    " FROM earshot.profile_versions v LEFT JOIN earshot.profiles t"
+    " ON t.company_id = $1::bigint AND t.profile_id = v.profile_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.profile_id, v.revision"};
+inline constexpr PgStatement kListUserVersions = {
+    "list_user_versions",
+    "SELECT v.user_id, v.revision, v.until_revision, t.revision, v.manager_id, v.active,"
+    " v.profile_ids FROM earshot.user_versions v LEFT JOIN earshot.users t"
+    " ON t.company_id = $1::bigint AND t.user_id = v.user_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.user_id, v.revision"};
 
 // company -> the columns of read_change_row
 inline constexpr PgStatement kListChanges = {
@@ -566,6 +596,9 @@ inline constexpr std::array kCompanyStatements = {
     &kPageCalls,
     &kPageShares,
     &kPageGrants,
+    &kListWorkspaceVersions,
+    &kListProfileVersions,
+    &kListUserVersions,
     &kListChanges,
 };
 // Of tables that are on every server.

@@ -10,6 +10,8 @@
 #include <future>
 #include <thread>
 
+#include "base/loop.h"
+#include "conformance/grants_suite.h"
 #include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/postgres_testing.h"
@@ -37,6 +39,18 @@ INSTANTIATE_TEST_SUITE_P(
                         [](auto& options) { options.primary_proof = milliseconds(0); }, 100)),
     [](const auto& kind) { return kind.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(Postgres, GrantsSuite,
+                         testing::Values(postgres(
+                                             "AsShipped", [](auto&) {}, 300),
+                                         postgres(
+                                             "WithOneConnection",
+                                             [](auto& options) {
+                                               options.connections = options.write_connections = 1;
+                                               options.batch_commands_max = 2;
+                                             },
+                                             300)),
+                         [](const auto& kind) { return kind.param.name; });
+
 // Lets a request through as long as the scopes of its key are what they were.
 struct Admits final : store::Asker {
   const store::KeyPtr& key() const override { return known; }
@@ -48,25 +62,12 @@ struct Admits final : store::Asker {
   mutable std::atomic<int> asked{0};
 };
 
-Result<store::AccessView> read_access_now(store::Store& store, store::AccessCommand command) {
-  std::promise<Result<store::AccessView>> promise;
-  auto answer = promise.get_future();
-  store.read_access(std::move(command), [&](auto view) { promise.set_value(std::move(view)); });
-  return answer.get();
-}
 store::AccessCommand access_of(std::vector<core::CallUsers> calls, bool everybody = false) {
   store::AccessCommand command;
   command.company = {1};
   command.calls = std::move(calls);
   command.everybody = everybody;
   return command;
-}
-Result<store::UserCallsView> read_user_calls_now(store::Store& store,
-                                                 store::UserCallsCommand command) {
-  std::promise<Result<store::UserCallsView>> promise;
-  auto answer = promise.get_future();
-  store.read_user_calls(std::move(command), [&](auto view) { promise.set_value(std::move(view)); });
-  return answer.get();
 }
 
 TEST_F(Postgres, WhatOneServerAnsweredTheOthersSee) {
@@ -195,6 +196,31 @@ TEST_F(Postgres, AServerThatCannotCommitIsNotBelieved) {
   EXPECT_EQ(view ? Code{} : view.error().code, Code::unavailable);
   proxy.swallow("");
   EXPECT_EQ(listed(*store, {1}).size(), 1U);
+}
+
+TEST_F(Postgres, AKeyIsLookedUpInTimeWhileAnotherThreadProvesThePrimary) {
+  const auto store = open_far();
+  const auto one = LoopThread::start(), other = LoopThread::start();  // they end first
+  const auto look_up_on = [&store](LoopThread& thread) {
+    auto promise = std::make_shared<std::promise<Result<store::KeyPtr>>>();
+    auto answer = promise->get_future();
+    thread.loop().post([&store, promise] {
+      store->look_up_key("ACME", [promise](auto key) { promise->set_value(std::move(key)); });
+    });
+    return answer;
+  };
+  for (const auto* thread : {&one, &other}) EXPECT_TRUE(look_up_on(***thread).get().has_value());
+  proxy.swallow(kExecutesCommit);
+  std::this_thread::sleep_for(options.primary_proof + milliseconds(100));
+  auto first = look_up_on(**one);
+  std::this_thread::sleep_for(milliseconds(10));
+  auto second = look_up_on(**other);
+  for (auto* const answer : {&first, &second}) {
+    ASSERT_EQ(answer->wait_for(options.request_time * 2), std::future_status::ready);
+    EXPECT_EQ(answer->get().error().code, Code::unavailable);
+  }
+  proxy.swallow("");
+  EXPECT_TRUE(look_up_on(**other).get().has_value());
 }
 
 TEST_F(Postgres, AKeyChangedElsewhereIsAskedForAgain) {

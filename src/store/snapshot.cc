@@ -171,6 +171,16 @@ Status Snapshot::scan_keys(const std::function<Status(KeyRow)>& take) const {
                      });
 }
 
+Status Snapshot::scan_small(
+    std::string_view prefix,
+    const std::function<Status(std::string_view key, std::string_view value)>& take) const {
+  return rocks_.scan(Family::meta, prefix, snapshot_,
+                     [&](std::string_view key, std::string_view value) -> Result<bool> {
+                       TRY(take(key, value));
+                       return true;
+                     });
+}
+
 Result<std::optional<std::string>> Snapshot::get(Family family, std::string_view key) const {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_;

@@ -27,7 +27,7 @@ inline constexpr core::Revision kAnyRevision = ~core::Revision{0};
 class Snapshot {
  public:
   // `rocks` must outlive it. While it lives, nothing that it sees is given back to the disk.
-  explicit Snapshot(Rocks& rocks) : rocks_(rocks), snapshot_(rocks.db().GetSnapshot()) {}
+  explicit Snapshot(Rocks& rocks) : rocks_(rocks), snapshot_(rocks.take_snapshot()) {}
   ~Snapshot() { rocks_.db().ReleaseSnapshot(snapshot_); }
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
@@ -68,6 +68,11 @@ class Snapshot {
                       const std::function<Status(const ChangeKey&, std::string_view key,
                                                  std::string_view value)>& take) const;
   Status scan_keys(const std::function<Status(KeyRow)>& take) const;
+
+  // Rows of `default` whose keys begin so.
+  Status scan_small(
+      std::string_view prefix,
+      const std::function<Status(std::string_view key, std::string_view value)>& take) const;
 
   Result<std::optional<std::string>> get(Family family, std::string_view key) const;
 

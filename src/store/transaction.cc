@@ -144,12 +144,12 @@ core::EntryPtr Transaction::visible(const WorkingCompany& company, const Working
   return without_dead(now, call, *company.removals, company.head.revision + 1);
 }
 
-Result<std::vector<core::EntryPtr>> Transaction::load_entries(WorkingCompany& working,
-                                                              const GrantCommand& command) {
+Result<std::vector<core::EntryPtr>> Transaction::load_entries(
+    WorkingCompany& working, std::span<const core::CallUsers> calls) {
   std::vector<core::EntryPtr> entries;
-  entries.reserve(command.calls.size());
-  for (const core::CallUsers& wanted : command.calls) {
-    const WorkingEntry* loaded = TRY(entry(command.company, wanted.call));
+  entries.reserve(calls.size());
+  for (const core::CallUsers& wanted : calls) {
+    const WorkingEntry* loaded = TRY(entry(working.state->id, wanted.call));
     entries.push_back(visible(working, *loaded, wanted.call));
   }
   return entries;
@@ -157,32 +157,37 @@ Result<std::vector<core::EntryPtr>> Transaction::load_entries(WorkingCompany& wo
 
 Result<Outcome> Transaction::run(const GrantCommand& command) {
   ASSERT(!in_records_);
+  if (command.with_results) return run_with_results(command);
   WorkingCompany& working = *TRY(company(command.company));
-  const std::vector<core::EntryPtr> entries = TRY(load_entries(working, command));
+  const std::vector<core::EntryPtr> entries = TRY(load_entries(working, command.calls));
+  const Time now = judged_at(working);
   Outcome outcome;
   if (command.operation == Operation::give) {
     const People* loaded = TRY(people(working));
-    outcome.decision = core::decide_give(command.calls, entries, loaded->directory, now_);
+    outcome.decision = core::decide_give(command.calls, entries, loaded->directory, now);
   } else {
-    outcome.decision = core::decide_remove(command.calls, entries, now_);
+    outcome.decision = core::decide_remove(command.calls, entries, now);
   }
   const auto* changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
-  if (changes && !changes->empty()) {
-    open_revision(working, command.operation, command.origin);
-    for (auto first = changes->begin(); first != changes->end();) {
-      const auto last = std::find_if(first, changes->end(), [&](const core::GrantChange& change) {
-        return change.call_index != first->call_index;
-      });
-      const Status written =
-          write_grants(working, command.calls[first->call_index].call, {first, last});
-      ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
-      first = last;
-    }
-    const Status closed = close_revision(working);
-    ASSERT(closed);
-  }
+  if (changes && !changes->empty()) take_in(working, command, command.calls, *changes);
   outcome.revision = working.head.revision;
   return outcome;
+}
+
+void Transaction::take_in(WorkingCompany& working, const GrantCommand& command,
+                          std::span<const core::CallUsers> calls,
+                          const std::vector<core::GrantChange>& changes) {
+  open_revision(working, command.operation, command.origin);
+  for (auto first = changes.begin(); first != changes.end();) {
+    const auto last = std::find_if(first, changes.end(), [&](const core::GrantChange& change) {
+      return change.call_index != first->call_index;
+    });
+    const Status written = write_grants(working, calls[first->call_index].call, {first, last});
+    ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
+    first = last;
+  }
+  const Status closed = close_revision(working);
+  ASSERT(closed);
 }
 
 void Transaction::begin_records(const Origin& origin, std::size_t memory_bytes_max) {
@@ -289,6 +294,9 @@ Status Transaction::write_grants(WorkingCompany& working, CallId call,
     const bool share = changed.find_share(change.user) != nullptr;
     write_by_user({company, change.user, call}, {row != nullptr, share, {}},
                   {change.after.has_value(), share, previous});
+    write_expiry({{}, company, call, change.user}, row ? row->expires_at : core::GrantRow::kNever,
+                 change.after ? change.after->expires_at.value_or(core::GrantRow::kNever)
+                              : core::GrantRow::kNever);
     edits.push_back({change.user, change.after, previous});
   }
   changed.apply(edits);
@@ -330,6 +338,19 @@ Status Transaction::write_share(WorkingCompany& working, CallId call, UserId use
 void Transaction::write_by_user(const UserCallKey& key, UserCallValue before, UserCallValue after) {
   if (after.grant == before.grant && after.share == before.share) return;
   write_row(Family::by_user, encode_key(key), encode_value(after));
+}
+
+void Transaction::write_expiry(ExpiryKey key, Time before, Time after) {
+  if (before == after) return;
+  // A load cannot take rows away: what it leaves means nothing, and goes when its time comes.
+  if (before != core::GrantRow::kNever && !rows_) {
+    key.at = before;
+    batch_.Delete(ground_.rocks.family(Family::meta), encode_key(key));
+  }
+  if (after != core::GrantRow::kNever) {
+    key.at = after;
+    write_row(Family::meta, encode_key(key), encode_text_value({}));
+  }
 }
 
 Status Transaction::write_call(WorkingCompany& working, CallId call,

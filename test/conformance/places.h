@@ -41,6 +41,8 @@ struct EmbeddedPlace final : StorePlace {
   std::unique_ptr<store::Store> open(Clock clock) override {
     options.directory = directory.path() + "/store";
     options.clock = std::move(clock);
+    options.expiry_every = expiry_every;
+    options.idempotency_keep = idempotency_keep;
     auto opened = store::open_embedded(options);
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     return opened ? std::move(*opened) : nullptr;

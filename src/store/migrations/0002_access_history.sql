@@ -1,6 +1,6 @@
 -- The directory as it was, and what answers about access need beside it. Nothing is filled here, and
 -- no table is rewritten, so that this takes its locks for moments only. Indexes over tables that
--- have many rows are not made here, since writers would wait for that: kIndexes in pg_schema.cc.
+-- have many rows are not made here, since writers would wait for that: kLargeIndexes in pg_schema.cc.
 
 CREATE TABLE earshot.workspace_versions (
   company_id bigint NOT NULL,
@@ -55,6 +55,16 @@ COMMENT ON COLUMN earshot.companies.versions_from IS
   'From which revision on the directory as it was is known, where versions_to is directory_revision';
 COMMENT ON COLUMN earshot.companies.versions_to IS
   'Up to which directory_revision versions were kept; where it is another, the directory as it was is known from directory_revision on';
+
+-- What the record said of the horizon. Servers of the release before move that alone.
+ALTER TABLE earshot.companies ADD COLUMN horizon_known bigint NOT NULL DEFAULT 0;
+ALTER TABLE earshot.companies ADD COLUMN horizon_at timestamptz;
+ALTER TABLE earshot.companies ADD COLUMN horizon_directory_revision bigint;
+COMMENT ON COLUMN earshot.companies.horizon_known IS
+  'Of which horizon the two columns behind this one are';
+COMMENT ON COLUMN earshot.companies.horizon_at IS 'When the revision of the horizon was made';
+COMMENT ON COLUMN earshot.companies.horizon_directory_revision IS
+  'Of the newest change to the directory up to the horizon';
 
 CREATE TABLE earshot.cursor_keys (
   only_row boolean NOT NULL DEFAULT true CHECK (only_row),
