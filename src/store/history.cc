@@ -51,6 +51,9 @@ DirectoryPtr PastDirectories::find(CompanyId company, core::Revision directory_r
 void PastDirectories::keep(CompanyId company, core::Revision directory_revision,
                            DirectoryPtr directory) {
   const std::lock_guard lock(mutex_);
+  std::erase_if(kept_, [&](const Kept& kept) {  // two may have loaded it at once
+    return kept.company == company && kept.directory_revision == directory_revision;
+  });
   kept_.push_front({company, directory_revision, std::move(directory)});
   std::uint64_t bytes = 0;
   auto kept = kept_.begin();

@@ -222,9 +222,9 @@ void expect_as_it_was(HandRun& run, test::RandomRecords& random, CompanyId compa
   EXPECT_EQ((*whole)->user_count(), then.directory.user_count());
   const UserId asked = random.user_id();
   const std::vector<UserId> users = {asked};
-  const auto partial = past.directory_of(users, *entries);
-  ASSERT_TRUE(partial.has_value()) << partial.error().message;
   for (const core::PackedEntryPtr& entry : *entries) {
+    const auto partial = past.directory_of(users, {&entry, 1});
+    ASSERT_TRUE(partial.has_value()) << partial.error().message;
     for (std::uint64_t user = 1; user <= kUsers; ++user) {
       const std::string expected = text_of(core::explain(then.directory, *entry, {user}, time));
       EXPECT_EQ(text_of(core::explain(**whole, *entry, {user}, time)), expected);
@@ -358,7 +358,7 @@ void run_random_history(std::uint64_t seed, int steps, bool spill) {
     } else if (what < 96) {
       run.restart();
     } else if (what < 97) {
-      while (!run.sweep(company, 100)) {
+      while (random.percent(90) && !run.sweep(company, 100)) {
       }
       run.cut({run.now.micros - static_cast<std::int64_t>(random.below(100'000))});
     }
@@ -530,6 +530,38 @@ TEST(History, ALaterCutDoesNotGoBehindAnEarlierOne) {
   EXPECT_EQ(run.horizon({1}), 4U);
   EXPECT_EQ(run.past({1}, {3, std::nullopt}).error().code, Code::gone);
   EXPECT_TRUE(run.past({1}, {4, std::nullopt}).has_value());
+}
+
+TEST(History, ADeadRowAndTheOneInItsPlaceMayLieInTwoParts) {
+  HandRun run;
+  constexpr std::uint64_t calls = 40;
+  run.load(company_of(2, calls));
+  core::User user;
+  user.id = {1};
+  std::vector<core::Record> shares;
+  for (std::uint64_t call = 1; call <= calls; ++call) {
+    shares.push_back({{1}, false, core::ShareLine{{call}, {1}}});
+  }
+  run.load(shares);
+  // What comes before the shares ends a little earlier each time, so that a part ends between any
+  // two of their changes.
+  for (std::uint64_t earlier = 0; earlier < 40; earlier += 8) {
+    core::Call filler;
+    filler.id = {calls + 1 + earlier};
+    filler.title.assign(kPartBytesMax - 700 - earlier, 'x');
+    std::vector<core::Record> records = {
+        {{1}, false, filler}, {{1}, true, user}, {{1}, false, user}};
+    records.insert(records.end(), shares.begin(), shares.end());
+    run.load(records);
+  }
+  for (core::Revision revision = 2; revision <= run.timeline.newest({1}); ++revision) {
+    const auto past = *run.past({1}, {revision, std::nullopt});
+    for (std::uint64_t call = 1; call <= calls; ++call) {
+      const std::vector<CallId> one = {{call}};  // alone: others would bring in the part before
+      EXPECT_EQ(text_of((*past->entries(one))[0]->unpack()), "call of workspace 0; share 1")
+          << "revision " << revision << ", call " << call;
+    }
+  }
 }
 
 DirectoryPtr directory_of_users(std::uint64_t users) {
