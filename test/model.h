@@ -31,7 +31,7 @@ struct Told {
   // The one that counts, where it is a way or is why there is none.
   std::optional<ProfileId> profile;
   std::vector<UserId> chain;       // what makes it cover the call, from the participant upwards
-  std::optional<Time> expired_at;  // of the grant whose end is the reason
+  std::optional<Time> expired_at;  // when the grant ended that there is, where it has
   friend bool operator==(const Told&, const Told&) = default;
 };
 
@@ -230,12 +230,15 @@ class Model {
     }
     const core::User& user = all->users.at(user_id);
     const core::Call& call = all->calls.at(call_id);
+    const auto grant = all->grants.find({call_id, user_id});
+    if (grant != all->grants.end() && !is_live(grant->second, now)) {
+      told.expired_at = grant->second.expires_at;
+    }
     if (!user.active) {
       told.reason = "user inactive";
       return told;
     }
     told.ways = told.ways_if_active;
-    const auto grant = all->grants.find({call_id, user_id});
     if (core::has(told.ways, core::Way::individual)) told.grant = grant->second;
     const core::Profile* const profile = profile_in(*all, call, user);
     if (core::has(told.ways, core::Way::profile)) {
@@ -243,9 +246,8 @@ class Model {
       told.chain = way_up(*all, *profile, call, user);
     }
     if (told.ways != 0) return told;
-    if (grant != all->grants.end()) {
+    if (told.expired_at) {
       told.reason = "grant expired";
-      told.expired_at = grant->second.expires_at;
     } else if (call.is_private) {
       told.reason = "call is private";
     } else if (!all->workspaces.contains(call.workspace)) {

@@ -28,6 +28,7 @@ class Timeline {
     Time time;
     std::shared_ptr<const Model> state;
     std::set<CallId> touched;
+    bool is_sweep = false;
   };
 
   // The state as it is now. What is changed here belongs to no revision until note() says so.
@@ -38,10 +39,11 @@ class Timeline {
   // them other than they were.
   void note(CompanyId company, Time clock, std::set<CallId> touched = {}) {
     auto& points = companies_[company];
-    if (points.empty()) points.push_back({0, Time{INT64_MIN}, std::make_shared<const Model>(), {}});
+    if (points.empty())
+      points.push_back({0, Time{INT64_MIN}, std::make_shared<const Model>(), {}, false});
     const Point& last = points.back();
     points.push_back({last.revision + 1, std::max(last.time, clock),
-                      std::make_shared<const Model>(now), std::move(touched)});
+                      std::make_shared<const Model>(now), std::move(touched), false});
   }
 
   // The company has come to a next revision that left everything as it was for whoever asks: what
@@ -52,6 +54,7 @@ class Timeline {
     ++next.revision;
     next.time = std::max(next.time, time);
     next.touched.clear();
+    next.is_sweep = true;
     companies_[company].push_back(std::move(next));
   }
 
@@ -91,6 +94,7 @@ class Timeline {
   // Which calls a change after this revision left other than they were, and which it only named.
   struct Changed {
     std::set<CallId> surely, perhaps;
+    std::size_t sweeps = 0;  // each may have changed any call
   };
   Changed calls_changed_after(CompanyId company, core::Revision revision) const {
     Changed calls;
@@ -98,6 +102,7 @@ class Timeline {
       if (one.revision <= revision || one.revision == 0) continue;
       calls.surely.merge(one.state->calls_that_differ(company, at(company, one.revision - 1)));
       calls.perhaps.insert(one.touched.begin(), one.touched.end());
+      calls.sweeps += one.is_sweep ? 1 : 0;
     }
     return calls;
   }
@@ -105,7 +110,7 @@ class Timeline {
  private:
   const std::vector<Point>& points(CompanyId company) const {
     static const std::vector<Point> nothing = {
-        {0, Time{INT64_MIN}, std::make_shared<const Model>(), {}}};
+        {0, Time{INT64_MIN}, std::make_shared<const Model>(), {}, false}};
     const auto found = companies_.find(company);
     return found == companies_.end() ? nothing : found->second;
   }

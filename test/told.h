@@ -51,7 +51,7 @@ inline Told told_by(const core::Explanation& why) {
   told.ways_if_active = why.ways_if_active;
   told.reason = text_of(why.refusal);
   if (core::has(why.ways, core::Way::individual)) told.grant = why.grant;
-  if (why.refusal == core::Refusal::grant_expired) told.expired_at = why.expired_at;
+  told.expired_at = why.expired_at;
   const bool is_profile_told = core::has(why.ways, core::Way::profile) ||
                                why.refusal >= core::Refusal::profile_gives_no_calls;
   if (is_profile_told && why.profile) {

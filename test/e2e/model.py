@@ -55,6 +55,15 @@ class Company:
         self.shares = {}  # call -> set of users
         self.grants = {}  # call -> {user: Grant}
 
+    def snapshot(self):
+        """The company as it is now, whatever becomes of this one."""
+        copied = copy.copy(self)
+        for name in ("keys", "workspaces", "profiles", "users", "calls"):
+            setattr(copied, name, dict(getattr(self, name)))
+        copied.shares = {call: set(users) for call, users in self.shares.items()}
+        copied.grants = {call: dict(grants) for call, grants in self.grants.items()}
+        return copied
+
     # --- the rules of access
 
     def managers_of(self, user):
@@ -128,13 +137,15 @@ class Company:
         if user not in self.users:
             return refusal("unknown user")
         ways = self.ways(call, user, now)
+        grant = self.grants.get(call, {}).get(user)
+        ended = {} if not grant or grant.is_live(now) else {"expiredAt": moment(grant.expires_at)}
         if not self.users[user]["active"]:
-            return refusal("user inactive", waysIfActive=in_order(ways))
+            return refusal("user inactive", waysIfActive=in_order(ways), **ended)
         profile = self.profile_of(call, user)
         if ways:
             told = {way: {} for way in in_order(ways)}
             if "individual" in ways:
-                told["individual"] = self.grants[call][user].terms()
+                told["individual"] = grant.terms()
             if "profile" in ways:
                 told["profile"] = {
                     "profileId": profile["id"],
@@ -142,17 +153,19 @@ class Company:
                     "chain": self.way_up(call, user),
                 }
             return {"allowed": True, "ways": told}
-        grant = self.grants.get(call, {}).get(user)
-        if grant:
-            return refusal("grant expired", expiredAt=moment(grant.expires_at))
+        if ended:
+            return refusal("grant expired", **ended)
         if self.calls[call]["isPrivate"]:
             return refusal("call is private")
         if self.calls[call]["workspaceId"] not in self.workspaces:
             return refusal("unknown workspace")
         if not profile:
             return refusal("no profile in this workspace")
+        reason = self.why_not_covered(profile, user)
         about = {"profileId": profile["id"], "permissionLevel": profile["permissionLevel"]}
-        return refusal(self.why_not_covered(profile, user), profile=about)
+        if reason == "no participant reports to a team lead":
+            about["teamLeadIds"] = sorted(set(profile["teamLeadIds"]))
+        return refusal(reason, profile=about)
 
     def why_not_covered(self, profile, user):
         level = profile["permissionLevel"]
@@ -251,13 +264,20 @@ class Company:
             and grant.is_live(now)
         ]
 
+    def calls_with_expired(self, now):
+        """Where something is to be swept, or may have been."""
+        return {
+            call
+            for call, grants in self.grants.items()
+            if any(not grant.is_live(now) for grant in grants.values())
+        }
+
     def without_expired(self, now):
         """The same company when what has expired is swept."""
-        swept = copy.deepcopy(self)
-        for call, grants in swept.grants.items():
-            swept.grants[call] = {
-                user: grant for user, grant in grants.items() if grant.is_live(now)
-            }
+        swept = self.snapshot()
+        for grants in swept.grants.values():
+            for user in [user for user, grant in grants.items() if not grant.is_live(now)]:
+                del grants[user]
         return swept
 
     # --- the three operations; pairs is [(call, [user, …]), …] as a request names them
@@ -461,6 +481,12 @@ def refusal(reason, **more):
 
 def in_order(ways):
     return [way for way in WAYS if way in ways]
+
+
+def lasting(facts):
+    """Without grants that have expired: a store that is served sweeps them some time."""
+    now = utc_now()
+    return {fact for fact in facts if fact[1] != "grant" or not fact[4] or fact[4] > now}
 
 
 def freeze(record):
