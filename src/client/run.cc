@@ -153,6 +153,12 @@ class Run {
         "it of this release?");
   }
 
+  // What does not know of moments would answer as of now.
+  static bool is_of(const AsOf& as_of, const Moment& moment) {
+    return (!moment.at || *moment.at == as_of.time) &&
+           (!moment.revision || *moment.revision == as_of.revision);
+  }
+
   static Result<std::vector<Pair>> gather(const Pairs& pairs) {
     if (pairs.file.empty()) return pairs.named;
     return read_pairs(pairs.file);
@@ -194,7 +200,7 @@ class Run {
     const bool is_of_these = std::ranges::equal(
         findings, pairs,
         [](const Finding& finding, const Pair& pair) { return finding.pair == pair; });
-    if (!is_of_these) return not_of_this_release();
+    if (!is_of_these || !is_of(decoded.as_of, moment)) return not_of_this_release();
     return decoded;
   }
 
@@ -210,7 +216,8 @@ class Run {
     for (;;) {
       const auto answer = remote_.ask({"GET", cursor ? first + "&cursor=" + *cursor : first});
       auto page = answer ? decode(answer->body) : Result<Page>(answer.error());
-      if (page && page->cursor && page->cursor == cursor) page = not_of_this_release();
+      const bool stands_still = page && page->cursor && page->cursor == cursor;
+      if (page && (stands_still || !is_of(page->as_of, moment))) page = not_of_this_release();
       if (!page) {
         if (has_printed) TRY(say("the list above is not complete"));
         return page.error();

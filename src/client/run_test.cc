@@ -97,13 +97,19 @@ TEST(Check, OfPairsThatMayAllIsYesAndAsJsonSaysAll) {
 
 TEST(Check, CarriesItsMoment) {
   ScriptedServer server;
-  server.answer(200, checked(yes("34", "5")));
-  server.answer(200, checked(yes("34", "5")));
-  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {{}, parse_time("2026-03-01T10:00:00.5Z")}}).code,
-            kYes);
-  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {12, {}}}).code, kYes);
-  EXPECT_EQ(server.said()[0].target, "/earshot/v1/access/check?at=2026-03-01T10:00:00.500Z");
-  EXPECT_EQ(server.said()[1].target, "/earshot/v1/access/check?revision=12");
+  const auto at = parse_time("2026-03-01T10:00:00Z");
+  for (int i = 0; i < 4; ++i) server.answer(200, checked(yes("34", "5")));
+  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {{}, at}}).code, kYes);
+  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {7, {}}}).code, kYes);
+  EXPECT_EQ(server.said()[0].target, "/earshot/v1/access/check?at=2026-03-01T10:00:00Z");
+  EXPECT_EQ(server.said()[1].target, "/earshot/v1/access/check?revision=7");
+  // An answer as of another moment is none.
+  const auto later = parse_time("2026-03-01T10:00:00.5Z");
+  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {{}, later}}).code, kNoAnswer);
+  EXPECT_EQ(server.said()[2].target, "/earshot/v1/access/check?at=2026-03-01T10:00:00.500Z");
+  EXPECT_EQ(run_on(server, Check{pairs({kPair}), {8, {}}}).code, kNoAnswer);
+  server.answer(200, users(user("1")));
+  EXPECT_EQ(run_on(server, Who{CallId{5}, {{}, later}}).out, "");
 }
 
 TEST(Check, TakesNoAnswerToAnotherQuestion) {
@@ -220,13 +226,13 @@ TEST(ListCalls, NarrowsByWayAndSaysWhyThereIsNothing) {
       "records":{"currentPageSize":1}})");
   server.answer(200, kHead + R"("userId":"34","calls":[],"reason":"user inactive",
       "records":{"currentPageSize":0}})");
-  auto ran = run_on(server, ListCalls{UserId{34}, {"shared", "profile"}, {12, {}}}, true);
+  auto ran = run_on(server, ListCalls{UserId{34}, {"shared", "profile"}, {7, {}}}, true);
   EXPECT_EQ(ran.code, kYes) << ran.err;
   EXPECT_EQ(ran.out, R"({"callId":"5","userId":"34","allowed":true,"ways":[{"way":"shared"}],)"
                      R"("revision":7,"at":"2026-03-01T10:00:00Z"})"
                      "\n");
   EXPECT_EQ(server.said().at(0).target,
-            "/earshot/v1/users/34/access?limit=1000&way=shared&way=profile&revision=12");
+            "/earshot/v1/users/34/access?limit=1000&way=shared&way=profile&revision=7");
   ran = run_on(server, ListCalls{UserId{34}, {}, {}});
   EXPECT_EQ(ran.code, kYes);
   EXPECT_EQ(ran.out, "");
