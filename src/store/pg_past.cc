@@ -370,12 +370,14 @@ void PastRead::take_parts(const PgResult& parts) {
 
 void PastRead::undo(std::uint64_t count, std::string_view items) {
   if (error_) return;
-  const auto part = decode_change(encode_change({}, static_cast<std::uint32_t>(count), items));
-  if (!part) {
+  const auto changes =
+      decode_changes_of(encode_change({}, static_cast<std::uint32_t>(count), items),
+                        [this](CallId call) { return calls_.contains(call); });
+  if (!changes) {
     error_ = internal("a part of the record of changes cannot be decoded");
     return;
   }
-  for (auto change = part->changes.rbegin(); change != part->changes.rend(); ++change) {
+  for (auto change = changes->rbegin(); change != changes->rend(); ++change) {
     if (const auto* grant = std::get_if<GrantChanged>(&*change)) {
       undo(grant->call, grant->user, *change);
     } else if (const auto* share = std::get_if<ShareChanged>(&*change)) {
@@ -387,9 +389,7 @@ void PastRead::undo(std::uint64_t count, std::string_view items) {
 }
 
 void PastRead::undo(CallId call, std::optional<UserId> user, const Change& change) {
-  const auto found = calls_.find(call);
-  if (found == calls_.end()) return;
-  Past& past = found->second;
+  Past& past = calls_.at(call);
   const bool is_asked = !user || !past.users || std::ranges::binary_search(*past.users, *user);
   if (is_asked) past.rewind.undo(change);
 }

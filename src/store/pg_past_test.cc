@@ -31,6 +31,7 @@ struct PgPast : testing::Test {
     store.reset();
     options.url = database.url();
     options.clock = [this] { return Time{now}; };
+    options.expiry_every = std::chrono::hours(1);  // sweeps would be revisions, too
     store = must(store::open_postgres(options));
   }
   void load(const std::vector<core::Record>& records) {

@@ -93,6 +93,10 @@ class PgTestDatabase {
     run_on_test_server(
         "CREATE DATABASE " + name_ + " TEMPLATE " +
         (tables == Tables::migrated ? PgTemplate::name() : "template0 ENCODING 'UTF8'"));
+    // As if it had been migrated for itself.
+    if (tables == Tables::migrated) {
+      ask("UPDATE earshot.cursor_keys SET secret = sha256(gen_random_uuid()::text::bytea)");
+    }
   }
   ~PgTestDatabase() {
     if (!name_.empty()) run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)");
