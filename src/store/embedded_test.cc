@@ -681,13 +681,29 @@ TEST_F(Embedded, GrantsThatAnOlderReleaseLeftExpireToo) {
   EXPECT_TRUE(report->faults.empty()) << report->faults[0];
 }
 
+TEST_F(Embedded, NothingIsLeftOfGrantsThatNoLongerExpire) {
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, small_company(3)).has_value());
+    const core::Grant soon{Time{now_micros + 10}, ""}, late{Time{now_micros + 20}, ""};
+    const std::vector<core::CallUsers> all = {{{1}, {{1}, {2}, {3}}}};
+    ASSERT_TRUE(write_now(*store, command_of({.calls = all, .terms = {soon, soon, soon}})));
+    ASSERT_TRUE(write_now(*store, command_of({.calls = all, .terms = {late, {}, soon}})));
+    ASSERT_TRUE(write_now(
+        *store, command_of({.operation = store::Operation::remove, .calls = {{{1}, {{3}}}}})));
+  }
+  auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+  ASSERT_TRUE(rocks.has_value());
+  EXPECT_EQ(small_rows(**rocks, "e").size(), 1U);
+}
+
 TEST_F(Embedded, VerifyMissesRowsOfExpiriesAndOfKeptAnswers) {
-  std::vector<core::Record> records = small_company(1);
+  std::vector<core::Record> records = small_company(2);
   records.push_back({{1}, false, core::GrantLine{{1}, {1}, {Time{now_micros + 1}, ""}}});
   {
     const auto store = open();
     ASSERT_TRUE(load_now(*store, records).has_value());
-    ASSERT_TRUE(write_now(*store, command_of({.calls = {{{1}, {{1}}}}, .key = "k"})).has_value());
+    ASSERT_TRUE(write_now(*store, command_of({.calls = {{{1}, {{2}}}}, .key = "k"})).has_value());
   }
   options.expiry_every = std::chrono::hours(1);
   const struct {
