@@ -125,12 +125,14 @@ class Population:
         """So many in one transaction of two round trips: lock and load, then apply and commit.
 
         No result reaches the second, so that revisions are counted by the clients, in the order in
-        which they get the lock."""
+        which they get the lock. Each user is of a slice of its own, so that no pair is there twice:
+        one INSERT cannot put the same row twice."""
         lines = [self.company, "\\set turn :turn + 1",
                  f"\\set revision :base + (:turn * :clients + :client_id) * {batch}"]
+        slice_ = LISTENERS // batch
         for i in range(batch):
             lines += [self.draw_call(f"call{i}"),
-                      f"\\set user{i} {user_id(f'random(0, {LISTENERS - 1})')}"]
+                      f"\\set user{i} {user_id(f'random({i * slice_}, {(i + 1) * slice_ - 1})')}"]
         company = ":company"
         calls = array(f":call{i}" for i in range(batch))
         users = array(f":user{i}" for i in range(batch))
