@@ -125,12 +125,14 @@ class Population:
         """So many in one transaction of two round trips: lock and load, then apply and commit.
 
         No result reaches the second, so that revisions are counted by the clients, in the order in
-        which they get the lock."""
+        which they get the lock. Each user is of a slice of its own, so that no pair is there twice:
+        one INSERT cannot put the same row twice."""
         lines = [self.company, "\\set turn :turn + 1",
                  f"\\set revision :base + (:turn * :clients + :client_id) * {batch}"]
+        slice_ = LISTENERS // batch
         for i in range(batch):
             lines += [self.draw_call(f"call{i}"),
-                      f"\\set user{i} {user_id(f'random(0, {LISTENERS - 1})')}"]
+                      f"\\set user{i} {user_id(f'random({i * slice_}, {(i + 1) * slice_ - 1})')}"]
         company = ":company"
         calls = array(f":call{i}" for i in range(batch))
         users = array(f":user{i}" for i in range(batch))
@@ -233,9 +235,9 @@ class Server:
         for migration in sorted((STORE / "migrations").glob("*.sql")):
             self.sql(migration.read_text())
 
-    def settle(self):
+    def settle(self, database=NAME):
         """Everything on disk and analysed, so that nothing of it is left to do."""
-        self.sql("VACUUM (FREEZE, ANALYZE); CHECKPOINT;")
+        self.sql("VACUUM (FREEZE, ANALYZE); CHECKPOINT;", database)
 
     def run(self, *command, core=None, stdin=None, environment=None):
         pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
