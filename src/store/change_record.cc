@@ -25,8 +25,6 @@ constexpr std::uint8_t kDead = 32;
 
 bool has_body(const std::optional<core::Grant>& grant) { return grant && *grant != core::Grant{}; }
 
-void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
-
 void fail(ByteReader& reader) { reader.bytes(reader.rest_bytes() + 1); }
 
 ChangeHead read_head(ByteReader& reader) {

@@ -13,8 +13,6 @@ constexpr std::uint8_t kHasNote = 4;
 constexpr std::uint8_t kPrivate = 8;
 constexpr std::uint8_t kInactive = 16;
 
-void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
-
 std::string start_value(std::uint8_t flags) {
   std::string out;
   append_byte(out, kValueFormat);
@@ -105,6 +103,8 @@ std::string_view ByteReader::text() {
   if (size > rest_.size()) return bytes(rest_.size() + 1);
   return bytes(size);
 }
+
+void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 
 void append_fixed32(std::string& out, std::uint32_t number) {
   for (int shift = 24; shift >= 0; shift -= 8)

@@ -43,6 +43,7 @@ class ByteReader {
   bool ok_ = true;
 };
 
+void append_byte(std::string& out, std::uint8_t byte);
 void append_fixed32(std::string& out, std::uint32_t number);
 void append_fixed64(std::string& out, std::uint64_t number);
 void append_varint(std::string& out, std::uint64_t number);

@@ -17,7 +17,7 @@
 namespace earshot::store {
 namespace {
 
-constexpr std::uint64_t kCallsAPage = 2000;
+constexpr std::uint64_t kCallsAStep = 2000;
 constexpr std::uint64_t kAllRows = kIdMax;
 
 void add_fault(VerifyReport& report, std::string what) {
@@ -25,9 +25,9 @@ void add_fault(VerifyReport& report, std::string what) {
 }
 
 // One company, in a snapshot of its own.
-class CompanyCheck {
+class PgCompanyCheck {
  public:
-  CompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
+  PgCompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
       : session_(session), company_(company), report_(report) {}
 
   Status run() {
@@ -297,7 +297,7 @@ class CompanyCheck {
     for (std::uint64_t after = 0, last = 0; last != kIdMax; after = last) {
       std::unordered_set<CallId> calls;
       PgParams params;
-      params.add(company_).add(after).add(kCallsAPage);
+      params.add(company_).add(after).add(kCallsAStep);
       TRY(session_.stream(kPageCalls, params, [&](const PgResult& row) -> Status {
         const core::Call call = read_call(row, 0);
         last = call.id.value;
@@ -307,7 +307,7 @@ class CompanyCheck {
         return {};
       }));
       report_.calls += calls.size();
-      if (calls.size() < kCallsAPage) last = kIdMax;
+      if (calls.size() < kCallsAStep) last = kIdMax;
       TRY(check_pairs(calls, after, last));
     }
     return {};
@@ -410,7 +410,7 @@ Result<VerifyReport> verify_over_postgres(PgSession& session) {
   for (const CompanyId company : companies) {
     // A snapshot for each, since they have nothing in common: one for all would keep the database
     // from cleaning up for as long as this takes.
-    const Status checked = CompanyCheck(session, company, report).run();
+    const Status checked = PgCompanyCheck(session, company, report).run();
     session.roll_back();
     // What cannot be read is a fault to report, not an end to the search.
     if (!checked && (session.is_lost() || checked.error().code != Code::internal)) {
