@@ -4,6 +4,7 @@ is a method of Turn; one that needs the machine to itself is in alone.py or over
 import dataclasses
 import time
 
+import access
 import alone
 import over_postgres
 import wire
@@ -139,6 +140,20 @@ class Turn:
     def cpu_of_read_1(self):
         return self.measured(BY_NAME["read-1"])["sides"]["Earshot"].cpu_us
 
+    # --- Checks
+
+    def check_1(self):
+        loop = Closed("check-1", gives=False, things=1, in_flight=64, checks=True)
+        side = self.server()
+        ours = self.earshot(loop, access.sample_answer(side, self.ground.data, 1))
+        return found({"Earshot": ours}, ratio=ours.cpu_us / self.cpu_of_read_1())
+
+    def check_10000(self):
+        loop = Closed("check-10000", gives=False, things=10_000, in_flight=8, checks=True)
+        side = self.server()
+        ours = self.earshot(loop, access.sample_answer(side, self.ground.data, loop.things))
+        return found({"Earshot": ours}, by_cpu=1e6 / ours.cpu_us * loop.things)
+
     # --- Gives
 
     def give_1(self):
@@ -182,6 +197,18 @@ READ_MANY = (
     Figure("p99", "p99 of one request at a time", 2, "ms"),
     Figure("calls", "calls a second, some in flight", 0),
     Figure("database_us", "CPU of the database a call", 2, "µs"))
+EXPLAIN_CALL = (
+    Figure("ratio", "CPU a user / of a check of the pair in batches", must=1, aim=0.7, less=True),
+    Figure("users", "users in a second of CPU", 0),
+    Figure("memory", "the most memory, beyond what it was", 1, "MiB", must=32, aim=8, less=True),
+    Figure("database", "CPU of the database a user", 2, "µs"))
+CALL_HISTORY = (
+    Figure("few", "CPU of a check before 10 changes / now"),
+    Figure("change", "CPU for each further change of the call", 3, "µs"),
+    Figure("database", "CPU of the database for each", 3, "µs"),
+    Figure("few_aged", "10 changes: CPU in an older store / before", must=1.2, aim=1.05, less=True),
+    Figure("many_aged", "many changes: CPU in an older store / before", must=1.2, aim=1.05,
+           less=True))
 
 BENCHES = [
     Bench("read-1", "read 1 call, 64 in flight", (
@@ -201,6 +228,11 @@ BENCHES = [
           Turn.pipelined),
     Bench("tls", "read 1 call over TLS 1.3", (
         Figure("ratio", "CPU a request / read-1", must=1.6, aim=1.45, less=True),), Turn.tls),
+    Bench("check-1", "check 1 pair, 64 in flight", (
+        Figure("ratio", "CPU a request / read-1", must=1.3, aim=1.15, less=True),), Turn.check_1),
+    Bench("check-10000", "check 10,000 pairs in one request, 8 in flight", (
+        Figure("by_cpu", "checks in a second of CPU", 0, must=500_000, aim=800_000),),
+          Turn.check_10000),
     Bench("give-1", "give 1 grant, 1 in flight", (
         Figure("ratio", "rate, Earshot / an echo that makes the same commit", must=0.8, aim=0.9),
         Figure("bare", "rate, Earshot / bare store")), Turn.give_1),
@@ -237,6 +269,13 @@ BENCHES = [
     Bench("start", "from the start of the program to its first answer", (
         Figure("clean", "after a clean end", 0, "ms"),
         Figure("killed", "after kill -9 under gives", 0, "ms")), alone.start, alone=True),
+    Bench("explain-call", "who may hear a call, of 100,000 users, page after page",
+          EXPLAIN_CALL, access.explain_call, alone=True),
+    Bench("explain-user", "calls given to a user, 100 a page", (
+        Figure("ratio", "CPU a page / read-100", must=3, aim=2, less=True),),
+          access.explain_user, alone=True),
+    Bench("call-history", "check of a call as it was before its changes",
+          CALL_HISTORY, access.call_history, alone=True),
     Bench("pg-read-1", "over PostgreSQL: read 1 call, 64 in flight", (
         Figure("rate", "rate, Earshot / pgbench with 2 or 8 clients", must=0.6, aim=1),
         Figure("cpu", "CPU of the client, pgbench / Earshot", must=0.6, aim=1),
@@ -250,6 +289,15 @@ BENCHES = [
           over_postgres.read_100, alone=True),
     Bench("pg-read-10000", "over PostgreSQL: read 10,000 calls in one request", READ_MANY,
           over_postgres.read_10000, alone=True),
+    Bench("pg-check-1", "over PostgreSQL: check 1 pair, 64 in flight", (
+        Figure("ratio", "CPU a request / read of 1 call", must=1.3, aim=1.15, less=True),
+        Figure("database", "CPU of the database / read of 1 call"),
+        Figure("database_us", "CPU of the database a request", 1, "µs")),
+          over_postgres.check_1, alone=True),
+    Bench("pg-check-10000", "over PostgreSQL: check 10,000 pairs in one request", (
+        Figure("by_cpu", "checks in a second of CPU", 0),
+        Figure("database_us", "CPU of the database a check", 2, "µs")),
+          over_postgres.check_10000, alone=True),
     Bench("pg-two-servers", "over PostgreSQL: reads of 1 call by servers of 0.2 core each", (
         Figure("ratio", "rate, two servers / one", must=1.7, aim=1.9),
         Figure("one", "requests a second, one server", 0),
@@ -267,6 +315,10 @@ BENCHES = [
         Figure("ratio", "rate, Earshot / pgbench with 1 client"),
         Figure("by_database", "gives in a second of the database's CPU", 0)),
           over_postgres.give_1, alone=True),
+    Bench("pg-explain-call", "over PostgreSQL: who may hear a call, of 100,000 users",
+          EXPLAIN_CALL, over_postgres.explain_call, alone=True),
+    Bench("pg-call-history", "over PostgreSQL: check of a call as it was before its changes",
+          CALL_HISTORY, over_postgres.call_history, alone=True),
     Bench("pg-load", "over PostgreSQL: load of records into empty tables, and their dump", (
         Figure("load", "records a second loaded", 0),
         Figure("dump", "records a second dumped", 0)), over_postgres.load, alone=True),

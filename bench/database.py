@@ -235,9 +235,9 @@ class Server:
         for migration in sorted((STORE / "migrations").glob("*.sql")):
             self.sql(migration.read_text())
 
-    def settle(self):
+    def settle(self, database=NAME):
         """Everything on disk and analysed, so that nothing of it is left to do."""
-        self.sql("VACUUM (FREEZE, ANALYZE); CHECKPOINT;")
+        self.sql("VACUUM (FREEZE, ANALYZE); CHECKPOINT;", database)
 
     def run(self, *command, core=None, stdin=None, environment=None):
         pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None

@@ -16,6 +16,8 @@ import math
 
 SELLERS = 1000
 LISTENERS = 4000  # even, so that each call has as many listeners of either sum
+REPORTS = 8  # that a manager has
+CHECKED_CALLS = 100_000
 SECRET = "a-secret-of-the-benches-alone"
 MASK = 2**64 - 1
 DIRECTORY_RECORDS = 4 + SELLERS + LISTENERS  # of a company: it, its key, workspace, profile, users
@@ -71,6 +73,25 @@ class Dataset:
     @functools.cached_property
     def listeners(self):
         return [listener_id(1, number) for number in range(LISTENERS)]
+
+    @functools.cached_property
+    def checks(self):
+        """Pairs of call and user to check, and whether each is allowed: of a call somebody to whom
+        it was given, the manager of its host, who hears it by a profile, and somebody for whom the
+        tree is searched in vain. Of each kind all answers have the same length, but for a few."""
+        pairs = []
+        for number in range(0, self.calls_count, max(1, self.calls_count // CHECKED_CALLS)):
+            call = self.calls[number]
+            first = scatter(scatter(1) ^ number)
+            holder = 2 * (first % (LISTENERS // 2)) + number % 2
+            host = scatter((scatter(1) + number) & MASK) % SELLERS
+            stranger = 2 * (number % (LISTENERS // 2)) + (number + 1) % 2
+            pairs.append((call, self.listeners[holder], True))
+            if host > 0:
+                manager = scattered_id(1 << 40 | 1 << 36 | (host - 1) // REPORTS)
+                pairs.append((call, manager, True))
+            pairs.append((call, self.listeners[stranger], False))
+        return pairs
 
     @property
     def pairs(self):

@@ -17,6 +17,7 @@ CHECKED_GIVES = 100  # of each measurement, read back
 GRACE_SECONDS = 60
 REVISION_DIGITS = 8  # that the revision in an answer to a give may grow by
 STREAMED_SLACK = 0.01  # of a streamed answer's bytes: its pieces differ
+CHECKS_SLACK = 0.02  # of the bytes of an answer to checks: kinds of pairs are drawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Closed:
     things: int  # calls or grants in a request
     in_flight: int  # connections
     depth: int = 1  # requests sent at once on each
+    checks: bool = False  # pairs instead of reading calls
+    request: bytes | None = None  # this one again and again
 
 
 class Clocks:
@@ -98,6 +101,11 @@ def run_closed(ground, loop, side, seconds, answer_bytes):
 
 
 def wrk_arguments(ground, loop):
+    if loop.request:
+        (ground.work / "same").write_bytes(loop.request)
+        return ("same", ground.work / "same")
+    if loop.checks:
+        return ("check", ground.work / "CHECK", ground.work / "checks", loop.things, ground.loads)
     if loop.gives:
         return ("give", ground.work / "PUT", ground.work / "calls", ground.work / "users",
                 loop.things, ground.data.place(ground.given), ground.data.stride)
@@ -129,6 +137,8 @@ def check_answers(loop, side, result, answer_bytes):
     slack = 2 + 2 * answer_bytes * loop.in_flight * loop.depth / result["answered"]
     if loop.gives:
         slack += REVISION_DIGITS
+    if loop.checks:
+        slack += CHECKS_SLACK * answer_bytes
     if loop.things >= 10_000:
         slack += STREAMED_SLACK * answer_bytes
     if abs(mean - answer_bytes) > slack:

@@ -1,10 +1,14 @@
--- What wrk sends for ./dev bench, as a closed loop: reads of calls drawn uniformly, or gives of
--- pairs of call and user that were never given before. It judges no answer; generators.py does.
+-- What wrk sends for ./dev bench, as a closed loop: reads of calls drawn uniformly, gives of pairs
+-- of call and user that were never given before, checks of pairs drawn uniformly, or the same request
+-- again and again. It judges no answer; generators.py does.
 --
--- Arguments: the kind ("read" or "give"), the file of the request's head, that of call ids, then
---   read: how many calls a request names, how many requests are sent at once, and the seed
---   give: the file of user ids, how many pairs a request gives, and the first place and the stride
---         in the sequence (see dataset.py)
+-- Arguments: the kind, the file of the request's head, then
+--   read: the file of call ids, how many calls a request names, how many requests are sent at once,
+--         and the seed
+--   give: the file of call ids, that of user ids, how many pairs a request gives, and the first
+--         place and the stride in the sequence (see dataset.py)
+--   check: the file of pairs, a call and a user a line, how many a request names, and the seed
+--   same: nothing; the file is the whole request
 -- Ids stay strings: a number of Lua cannot hold 19 digits.
 
 local CALLS_PREPARED = 400000 -- in requests that are made before the clock starts
@@ -75,17 +79,42 @@ local function make_giver(head, calls, users, count, first, stride)
   end
 end
 
+local function make_checker(head, pairs, count)
+  local items = {}
+  for i, pair in ipairs(pairs) do
+    local call, user = pair:match("(%d+) (%d+)")
+    items[i] = '{"callId":"' .. call .. '","userId":"' .. user .. '"}'
+  end
+  if count == 1 then
+    return function() return message(head, '{"checks":[' .. items[math.random(#items)] .. ']}') end
+  end
+  local prepared = {}
+  local kinds = math.max(2, math.floor(CALLS_PREPARED / count))
+  for i = 1, kinds do
+    local chosen = {}
+    for j = 1, count do chosen[j] = items[math.random(#items)] end
+    prepared[i] = message(head, '{"checks":[' .. table.concat(chosen, ",") .. "]}")
+  end
+  return function() return prepared[math.random(kinds)] end
+end
+
 local make_request
 local probe
 
 function init(args)
-  local head, calls = text_of(args[2]), lines_of(args[3])
+  local head = text_of(args[2])
   local number = function(place) return tonumber(args[place]) end
   if args[1] == "read" then
     math.randomseed(number(6))
-    make_request = make_reader(head, calls, number(4), number(5))
+    make_request = make_reader(head, lines_of(args[3]), number(4), number(5))
+  elseif args[1] == "give" then
+    make_request = make_giver(head, lines_of(args[3]), lines_of(args[4]), number(5), number(6),
+                              number(7))
+  elseif args[1] == "check" then
+    math.randomseed(number(5))
+    make_request = make_checker(head, lines_of(args[3]), number(4))
   else
-    make_request = make_giver(head, calls, lines_of(args[4]), number(5), number(6), number(7))
+    make_request = function() return head end
   end
 end
 

@@ -7,6 +7,7 @@ the same size. Benches that only read come first, as gives make answers longer.
 
 import time
 
+import access
 import database
 import machine
 import wire
@@ -19,6 +20,7 @@ CONNECTIONS = 2  # that Earshot has for reads: one thread's, as shipped
 PGBENCH_CLIENTS = (CONNECTIONS, 8)
 IN_FLIGHT = 64
 PGBENCH_COMPANY = 2
+PEOPLE = "people"  # the database of access.py's people
 WARM_UP_SECONDS = 1
 GIVES_LAST = 4  # times as long as reads: checkpoints and syncs come in bursts
 SERVER_SHARE = 0.2  # of a core, for each of two servers
@@ -42,12 +44,12 @@ class Database:
         self.server.sql(self.pgbench.fill())
         self.server.settle()
 
-    def load_records(self, name):
+    def load_records(self, name, records=None):
         ground = self.ground
         machine.run_command([ground.earshot, "migrate", "--store", self.server.url(name)], 60,
                             "earshot migrate")
         cost = machine.run_measured(
-            [ground.earshot, "load", ground.records, "--store", self.server.url(name)],
+            [ground.earshot, "load", records or ground.records, "--store", self.server.url(name)],
             ground.load_core, "loading into PostgreSQL")
         return cost.seconds
 
@@ -69,8 +71,8 @@ def database_of(ground):
     return ground.database
 
 
-def serve(ground, *options):
-    return ground.serve(ground.database.server.url(), "--store-connections", CONNECTIONS, *options,
+def serve(ground, *options, name=database.NAME):
+    return ground.serve(ground.database.server.url(name), "--store-connections", CONNECTIONS, *options,
                         core=ground.load_core, beside=ground.database)
 
 
@@ -192,6 +194,56 @@ def one_at_a_time(ground):
             "ratio": ours.per_second / bare.per_second}})
     ground.stop(side.process)
     return rounds
+
+
+# --- Who may hear a call -------------------------------------------------------------------------
+
+
+def check_1(ground):
+    """Beside a read of one call by the same server."""
+    database_of(ground)
+    read = Closed("pg-read-1", gives=False, things=1, in_flight=IN_FLIGHT)
+    check = Closed("pg-check-1", gives=False, things=1, in_flight=IN_FLIGHT, checks=True)
+    side = serve(ground)
+    answers = (wire.read_calls(side, ground.data.calls[:1])[0],
+               access.sample_answer(side, ground.data, 1))
+    rounds = []
+    for _ in rounds_of(ground):
+        reads, checks = (earshot(ground, loop, side, ground.options.seconds, answer)
+                         for loop, answer in zip((read, check), answers))
+        rounds.append({"sides": {"read of 1 call": reads, "check of 1 pair": checks}, "figures": {
+            "ratio": checks.cpu_us / reads.cpu_us, "database": checks.beside_us / reads.beside_us,
+            "database_us": checks.beside_us}})
+    ground.stop(side.process)
+    return rounds
+
+
+def check_10000(ground):
+    database_of(ground)
+    loop = Closed("pg-check-10000", gives=False, things=10_000, in_flight=2, checks=True)
+    side = serve(ground)
+    answer = access.sample_answer(side, ground.data, loop.things)
+    rounds = []
+    for _ in rounds_of(ground):
+        ours = earshot(ground, loop, side, ground.options.seconds, answer)
+        rounds.append({"sides": {"Earshot": ours}, "figures": {
+            "by_cpu": 1e6 / ours.cpu_us * loop.things,
+            "database_us": ours.beside_us / loop.things}})
+    ground.stop(side.process)
+    return rounds
+
+
+def explain_call(ground):
+    server = database_of(ground).server
+    server.create(PEOPLE)
+    ground.database.load_records(PEOPLE, access.write_people(ground))
+    server.settle(PEOPLE)
+    return access.explain_call_of(ground, serve(ground, name=PEOPLE))
+
+
+def call_history(ground):
+    database_of(ground)
+    return access.call_history_of(ground, serve(ground))
 
 
 # --- Two servers ---------------------------------------------------------------------------------

@@ -75,8 +75,10 @@ class Ground:
         self.kept.mkdir(parents=True, exist_ok=True)
         write_lines(self.work / "calls", self.data.calls)
         write_lines(self.work / "users", self.data.listeners)
-        for method in ("POST", "PUT"):
-            (self.work / method).write_text(wire.request_head(method), newline="")
+        write_lines(self.work / "checks", [f"{call} {user}" for call, user, _ in self.data.checks])
+        for name, method, path in (("POST", "POST", wire.LISTS), ("PUT", "PUT", wire.LISTS),
+                                   ("CHECK", "POST", wire.CHECK)):
+            (self.work / name).write_text(wire.request_head(method, path=path), newline="")
         maker = self.program["bench_records"]
         self.keep(self.records, [maker], lambda: self.write_records(self.records, self.data))
         self.keep(self.kept / "store", [maker, self.earshot], lambda: machine.run_command(

@@ -10,21 +10,24 @@ import dataset
 from machine import Failure
 
 ANSWER_SECONDS = 60
+LISTS = "/v2/calls/users-access"
+CHECK = "/earshot/v1/access/check"
 
 
-def request_head(method, company=1):
+def request_head(method, company=1, path=LISTS):
     """Of every request, but for its length: the same bytes to both sides."""
     credentials = f"{dataset.access_key(company)}:{dataset.SECRET}".encode()
     return (
-        f"{method} /v2/calls/users-access HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Basic {base64.b64encode(credentials).decode()}\r\n"
         f"Content-Type: application/json\r\n"
     )
 
 
-def request_of(method, body, company=1):
-    text = json.dumps(body, separators=(",", ":"))
-    return f"{request_head(method, company)}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+def request_of(method, body, company=1, path=LISTS):
+    text = "" if body is None else json.dumps(body, separators=(",", ":"))
+    head = request_head(method, company, path)
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
 
 
 def connect(port, tls=False):
@@ -38,13 +41,18 @@ def connect(port, tls=False):
     return context.wrap_socket(connection)
 
 
-def exchange(side, method, body, company=1):
+def exchange(side, method, body, company=1, path=LISTS):
     """Sends one request, as the load does, and gives the bytes of its answer and the JSON in it."""
     with connect(side.port, side.tls) as connection:
-        connection.sendall(request_of(method, body, company))
-        head, raw, content = receive_answer(connection)
+        return exchange_on(connection, request_of(method, body, company, path))
+
+
+def exchange_on(connection, request):
+    connection.sendall(request)
+    head, raw, content = receive_answer(connection)
     if not head.startswith(b"HTTP/1.1 200 "):
-        raise Failure(f"{method}: {(head + raw)[:1000].decode('utf-8', 'replace')}")
+        what = request[:60].decode("utf-8", "replace").split("\r")[0]
+        raise Failure(f"{what}: {(head + raw)[:1000].decode('utf-8', 'replace')}")
     return head + raw, json.loads(content)
 
 
@@ -71,6 +79,21 @@ def receive_answer(connection):
         missing -= len(pieces[-1])
     raw = b"".join(pieces)
     return head + b"\r\n\r\n", raw, raw
+
+
+def receive_answers(connection, count):
+    """So many answers to changes, which have to be good ones of a known length."""
+    pending = b""
+    while count > 0:
+        head, found, rest = pending.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)[1]) if found else 0
+        if not found or len(rest) < length:
+            pending += receive(connection)
+            continue
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise Failure(pending[:1000].decode("utf-8", "replace"))
+        pending = rest[length:]
+        count -= 1
 
 
 def unchunk(raw):
@@ -104,3 +127,16 @@ def give(side, pairs):
     """Gives all of them in one request, as the load does; the bytes of the answer."""
     body = {"callAccessList": [{"callId": call, "userIds": [user]} for call, user in pairs]}
     return exchange(side, "PUT", body)[0]
+
+
+def check_body(pairs):
+    return {"checks": [{"callId": call, "userId": user} for call, user in pairs]}
+
+
+def check(side, pairs, query=""):
+    """The bytes of the answer to a check of the pairs, and whether each is allowed."""
+    answer, content = exchange(side, "POST", check_body(pairs), path=CHECK + query)
+    asked = [(one["callId"], one["userId"]) for one in content["results"]]
+    if asked != list(pairs):
+        raise Failure(f"a check of {len(pairs)} pairs was answered with others")
+    return answer, [one["allowed"] for one in content["results"]]

@@ -14,11 +14,49 @@
 
 #include "base/result.h"
 #include "core/decide.h"
+#include "core/directory.h"
+#include "core/entry.h"
 #include "core/record.h"
 #include "core/rules.h"
 #include "core/types.h"
 
 namespace earshot::test {
+
+// What is to be told of one pair of call and user.
+struct Told {
+  core::Ways ways = 0;               // by which the user hears the call; none while inactive
+  core::Ways ways_if_active = 0;     // by which an active user would
+  std::optional<core::Grant> grant;  // the live one
+  std::string reason;                // the nearest one, where there is no way
+  // The one that counts, where it is a way or is why there is none.
+  std::optional<ProfileId> profile;
+  std::vector<UserId> chain;       // what makes it cover the call, from the participant upwards
+  std::optional<Time> expired_at;  // when the grant ended that there is, where it has
+  friend bool operator==(const Told&, const Told&) = default;
+};
+
+// What is asked for one pair, and what came of it.
+struct PairAsked {
+  CallId call;
+  UserId user;
+  core::Grant grant{};
+};
+struct PairTold {
+  CallId call;
+  UserId user;
+  std::string result;
+  core::Ways ways = 0;               // that hold already, of "no effect"
+  std::optional<core::Grant> grant;  // that the pair has afterwards
+  friend bool operator==(const PairTold&, const PairTold&) = default;
+};
+
+// The outcome that a result names.
+inline core::PairOutcome outcome_named(const std::string& result) {
+  static const std::vector<std::string> names = {"given",        "changed",     "already",
+                                                 "no effect",    "removed",     "not found",
+                                                 "unknown call", "unknown user"};
+  return static_cast<core::PairOutcome>(std::ranges::find(names, result) - names.begin());
+}
 
 class Model {
  public:
@@ -111,6 +149,159 @@ class Model {
     return listing;
   }
 
+  // PUT of grants: each pair is judged on the state as it was, and gets exactly the terms given.
+  std::vector<PairTold> give_pairs(CompanyId company, const std::vector<PairAsked>& pairs,
+                                   Time now) {
+    const Model before = *this;
+    std::vector<PairTold> told;
+    for (const auto& [call, user, grant] : pairs) {
+      PairTold one = before.judge_pair(company, call, user, now);
+      if (one.result.empty()) {
+        const core::Ways others = before.ways_as_if_active(company, call, user, now);
+        if (one.grant) {
+          one.result = *one.grant == grant ? "already" : "changed";
+        } else {
+          one.result = others != 0 ? "no effect" : "given";
+        }
+        if (one.result == "no effect") {
+          one.ways = others;
+        } else {
+          one.grant = grant;
+          companies_[company].grants[{call, user}] = grant;
+        }
+      }
+      told.push_back(one);
+    }
+    return told;
+  }
+
+  // DELETE of grants.
+  std::vector<PairTold> remove_pairs(CompanyId company,
+                                     const std::vector<std::pair<CallId, UserId>>& pairs,
+                                     Time now) {
+    const Model before = *this;
+    std::vector<PairTold> told;
+    for (const auto& [call, user] : pairs) {
+      PairTold one = before.judge_pair(company, call, user, now);
+      if (one.result.empty()) {
+        one.result = one.grant ? "removed" : "not found";
+        if (one.grant) companies_[company].grants.erase({call, user});
+        one.grant.reset();
+      }
+      told.push_back(one);
+    }
+    return told;
+  }
+
+  // Who has a live grant of the call, and which calls the user has one of; ascending.
+  std::vector<std::pair<CallId, UserId>> live_pairs(CompanyId company, std::optional<CallId> call,
+                                                    std::optional<UserId> user, Time now) const {
+    std::vector<std::pair<CallId, UserId>> found;
+    const Everything* const all = find(company);
+    if (all == nullptr) return found;
+    for (const auto& [pair, grant] : all->grants) {
+      const bool is_meant = (!call || pair.first == *call) && (!user || pair.second == *user);
+      if (is_meant && is_live(grant, now)) found.push_back(pair);
+    }
+    return found;
+  }
+
+  // The same when everything that has expired is swept.
+  Model swept(Time now) const {
+    Model left = *this;
+    for (auto& [id, all] : left.companies_) {
+      std::erase_if(all.grants, [&](const auto& row) { return !is_live(row.second, now); });
+    }
+    return left;
+  }
+
+  // What a check tells: the ways, or the reason that lies nearest.
+  Told tell(CompanyId company, CallId call_id, UserId user_id, Time now) const {
+    Told told;
+    told.ways_if_active = ways_as_if_active(company, call_id, user_id, now);
+    const Everything* const all = find(company);
+    if (all == nullptr || !all->calls.contains(call_id)) {
+      told.reason = "unknown call";
+      return told;
+    }
+    if (!all->users.contains(user_id)) {
+      told.reason = "unknown user";
+      return told;
+    }
+    const core::User& user = all->users.at(user_id);
+    const core::Call& call = all->calls.at(call_id);
+    const auto grant = all->grants.find({call_id, user_id});
+    if (grant != all->grants.end() && !is_live(grant->second, now)) {
+      told.expired_at = grant->second.expires_at;
+    }
+    if (!user.active) {
+      told.reason = "user inactive";
+      return told;
+    }
+    told.ways = told.ways_if_active;
+    if (core::has(told.ways, core::Way::individual)) told.grant = grant->second;
+    const core::Profile* const profile = profile_in(*all, call, user);
+    if (core::has(told.ways, core::Way::profile)) {
+      told.profile = profile->id;
+      told.chain = way_up(*all, *profile, call, user);
+    }
+    if (told.ways != 0) return told;
+    if (told.expired_at) {
+      told.reason = "grant expired";
+    } else if (call.is_private) {
+      told.reason = "call is private";
+    } else if (!all->workspaces.contains(call.workspace)) {
+      told.reason = "unknown workspace";
+    } else if (profile == nullptr) {
+      told.reason = "no profile in this workspace";
+    } else {
+      told.profile = profile->id;
+      told.reason = why_not_covered(*all, *profile, user);
+    }
+    return told;
+  }
+
+  std::vector<UserId> users(CompanyId company) const {
+    return keys_of(company, &Everything::users);
+  }
+  std::vector<CallId> calls(CompanyId company) const {
+    return keys_of(company, &Everything::calls);
+  }
+  bool is_active(CompanyId company, UserId user) const {
+    return companies_.at(company).users.at(user).active;
+  }
+  // Whether everything of the company is the same in the other.
+  bool is_same(CompanyId company, const Model& other) const {
+    const Everything* const a = find(company);
+    const Everything* const b = other.find(company);
+    if (a == nullptr || b == nullptr) return a == b;
+    return a->company == b->company && a->keys == b->keys && a->workspaces == b->workspaces &&
+           a->profiles == b->profiles && a->users == b->users && a->calls == b->calls &&
+           a->shares == b->shares && a->grants == b->grants;
+  }
+
+  // Of which calls the record, the shares or the grants are not the same in the other.
+  std::set<CallId> calls_that_differ(CompanyId company, const Model& other) const {
+    static const Everything nothing;
+    const Everything& a = find(company) != nullptr ? *find(company) : nothing;
+    const Everything& b = other.find(company) != nullptr ? *other.find(company) : nothing;
+    std::set<CallId> calls;
+    std::vector<std::pair<CallId, UserId>> shares;
+    std::ranges::set_symmetric_difference(a.shares, b.shares, std::back_inserter(shares));
+    for (const auto& [call, user] : shares) calls.insert(call);
+    for (const auto& [one, another] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+      for (const auto& [call, thing] : one->calls) {
+        const auto found = another->calls.find(call);
+        if (found == another->calls.end() || found->second != thing) calls.insert(call);
+      }
+      for (const auto& [pair, grant] : one->grants) {
+        const auto found = another->grants.find(pair);
+        if (found == another->grants.end() || found->second != grant) calls.insert(pair.first);
+      }
+    }
+    return calls;
+  }
+
   // Every record that makes this state out of nothing, in the order of a store's dump.
   std::vector<core::Record> dump() const {
     std::vector<core::Record> records;
@@ -134,6 +325,26 @@ class Model {
       }
     }
     return records;
+  }
+
+  // What a store loads of a company, without stamps.
+  struct Loaded {
+    core::Directory directory;
+    std::map<CallId, core::CallEntry> entries;  // of calls that are there
+  };
+  Loaded load(CompanyId company) const {
+    Loaded loaded;
+    const Everything* const all = find(company);
+    if (all == nullptr) return loaded;
+    for (const auto& [id, thing] : all->workspaces) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->profiles) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->users) loaded.directory.put(thing);
+    for (const auto& [id, thing] : all->calls) loaded.entries[id].call = core::facts_of(thing);
+    for (const auto& [call, user] : all->shares) loaded.entries[call].put_share(user, {});
+    for (const auto& [pair, grant] : all->grants) {
+      loaded.entries[pair.first].put_grant(pair.second, grant, {});
+    }
+    return loaded;
   }
 
   // Every way by which the user hears the call, by the letter of the rules.
@@ -208,41 +419,103 @@ class Model {
     return *all.standing;
   }
 
-  static bool profile_covers(const Everything& all, const core::Call& call,
-                             const core::User& user) {
-    if (!all.workspaces.contains(call.workspace)) return false;
-    std::vector<core::Profile> of_workspace;
+  // The profile that counts for the user in the call's workspace; null where there is none.
+  static const core::Profile* profile_in(const Everything& all, const core::Call& call,
+                                         const core::User& user) {
+    if (!all.workspaces.contains(call.workspace)) return nullptr;
     for (const ProfileId id : user.profiles) {
       if (all.profiles.contains(id) && all.profiles.at(id).workspace == call.workspace) {
-        of_workspace.push_back(all.profiles.at(id));
+        return &all.profiles.at(id);
       }
     }
-    if (of_workspace.empty()) return false;
-    const core::Profile& profile = of_workspace.front();
+    return nullptr;
+  }
+
+  // Under one of whom somebody of a call has to stand, of the two levels that look at the tree.
+  static std::set<UserId> has_to_stand_under(const core::Profile& profile, const core::User& user) {
+    if (!profile.team_leads.empty()) return {profile.team_leads.begin(), profile.team_leads.end()};
+    if (profile.level == core::PermissionLevel::managers_team) return {user.manager};
+    return {user.id};
+  }
+
+  static bool profile_covers(const Everything& all, const core::Call& call,
+                             const core::User& user) {
+    const core::Profile* const profile = profile_in(all, call, user);
+    if (profile == nullptr) return false;
     const std::set<UserId> people = participants(call);
-    const auto somebody_under_one_of = [&](const std::vector<UserId>& superiors) {
-      for (const UserId p : people) {
-        for (const UserId m : superiors) {
-          if (standing(all).contains({p, m})) return true;
-        }
-      }
-      return false;
-    };
-    switch (profile.level) {
+    switch (profile->level) {
       case core::PermissionLevel::all:
         return true;
       case core::PermissionLevel::managers_team:
-        if (!profile.team_leads.empty()) return somebody_under_one_of(profile.team_leads);
-        return somebody_under_one_of({user.manager});
       case core::PermissionLevel::report_to_them:
-        if (!profile.team_leads.empty()) return somebody_under_one_of(profile.team_leads);
-        return somebody_under_one_of({user.id});
+        for (const UserId p : people) {
+          for (const UserId m : has_to_stand_under(*profile, user)) {
+            if (standing(all).contains({p, m})) return true;
+          }
+        }
+        return false;
       case core::PermissionLevel::own:
         return people.contains(user.id);
       case core::PermissionLevel::none:
         return false;
     }
     return false;
+  }
+
+  // From the participant with the lowest id who stands under one of those that the profile wants,
+  // upwards to the first of them. REQUIRES: the profile covers the call.
+  static std::vector<UserId> way_up(const Everything& all, const core::Profile& profile,
+                                    const core::Call& call, const core::User& user) {
+    if (profile.level == core::PermissionLevel::all) return {};
+    if (profile.level == core::PermissionLevel::own) return {user.id};
+    const std::set<UserId> wanted = has_to_stand_under(profile, user);
+    for (const UserId participant : participants(call)) {
+      std::vector<UserId> chain;
+      for (UserId above = participant;
+           all.users.contains(above) && std::ranges::find(chain, above) == chain.end();
+           above = all.users.at(above).manager) {
+        chain.push_back(above);
+        if (wanted.contains(above)) return chain;
+      }
+    }
+    return {};
+  }
+
+  // REQUIRES: it does not cover the call.
+  static std::string why_not_covered(const Everything& all, const core::Profile& profile,
+                                     const core::User& user) {
+    if (profile.level == core::PermissionLevel::none) return "profile gives no calls";
+    if (profile.level == core::PermissionLevel::own) return "not a participant";
+    if (!profile.team_leads.empty()) return "no participant reports to a team lead";
+    if (profile.level == core::PermissionLevel::report_to_them) {
+      return "no participant reports to the user";
+    }
+    if (!all.users.contains(user.manager)) return "user has no manager";
+    return "no participant reports to the user's manager";
+  }
+
+  // What a pair is told where it is unknown; else only its live grant.
+  PairTold judge_pair(CompanyId company, CallId call, UserId user, Time now) const {
+    PairTold told{call, user, "", 0, std::nullopt};
+    const Everything* const all = find(company);
+    if (all == nullptr || !all->calls.contains(call)) {
+      told.result = "unknown call";
+    } else if (!all->users.contains(user)) {
+      told.result = "unknown user";
+    } else {
+      const auto grant = all->grants.find({call, user});
+      if (grant != all->grants.end() && is_live(grant->second, now)) told.grant = grant->second;
+    }
+    return told;
+  }
+
+  template <class Id, class Thing>
+  std::vector<Id> keys_of(CompanyId company, std::map<Id, Thing> Everything::*things) const {
+    std::vector<Id> ids;
+    if (const Everything* const all = find(company)) {
+      for (const auto& [id, thing] : all->*things) ids.push_back(id);
+    }
+    return ids;
   }
 
   const Everything* find(CompanyId company) const {

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -17,14 +18,14 @@
 
 #include "base/assert.h"
 #include "base/time.h"
-#include "model.h"
 #include "store/store.h"
+#include "timeline.h"
 
 namespace earshot::test {
 
 class ModelStore : public store::Store {
  public:
-  Time now{1'780'000'000'000'000};  // of decisions
+  Time now{1'780'000'000'000'000};  // of decisions, and of the changes
   std::optional<Error> failure;     // what read and write come to instead
   bool is_deferred = false;         // answers wait for answer_deferred()
   // As one of many servers of a store: find_key() knows what is in `remembered` alone, and who
@@ -37,16 +38,21 @@ class ModelStore : public store::Store {
   store::Health health_now;
   std::vector<store::DayUsage> usage;
   std::vector<store::GrantCommand> commands;  // every write, as it came
+  std::map<CallId, core::Revision> changed;   // at which revision each call changed last
   store::VerifyReport verified;
-  std::vector<store::ReadCommand> reads;       // and every read
+  std::vector<store::ReadCommand> reads;  // and every read
+  std::vector<store::AccessCommand> access_reads;
+  std::vector<store::UserCallsCommand> user_reads;
+  core::Revision oldest_kept = 0;              // what is before is gone
   std::chrono::milliseconds interval{10'000};  // of usage
   CommitObserver observer;
 
   void apply(const core::Record& record) {
-    const Status applied = model_.apply(record);
+    const Status applied = timeline_.now.apply(record);
     ASSERT(applied.has_value());
-    ++revision_;
+    keep();
   }
+  core::Revision revision() const { return timeline_.newest(kAll); }
 
   void answer_deferred() {
     for (auto answers = std::exchange(deferred_, {}); auto& answer : answers) answer();
@@ -91,55 +97,98 @@ class ModelStore : public store::Store {
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
-      if (revision_ < command.at_least) return done(unavailable("no such revision yet"));
+      if (revision() < command.at_least) return done(unavailable("no such revision yet"));
       store::CallsView view;
-      view.revision = revision_;
+      view.revision = revision();
+      view.time = timeline_.time_of(kAll, view.revision);
+      auto loaded = timeline_.now.load(command.company);
       for (const CallId call : command.calls) {
-        view.entries.push_back(entry_of(command.company, call));
+        view.entries.push_back(core::PackedEntry::pack(loaded.entries[call]));
       }
       done(std::move(view));
     });
   }
 
+  void read_access(store::AccessCommand command, AccessDone done) override {
+    access_reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
+      auto seen = see(command);
+      if (!seen) return done(std::move(seen).error());
+      store::AccessView view{seen->as_of, directory_of(seen->loaded), {}};
+      for (const core::CallUsers& asked : command.calls) {
+        view.entries.push_back(core::PackedEntry::pack(seen->loaded.entries[asked.call]));
+      }
+      done(std::move(view));
+    });
+  }
+
+  // Looks at every call of the company, whatever the ways.
+  void read_user_calls(store::UserCallsCommand command, UserCallsDone done) override {
+    user_reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
+      auto seen = see(command);
+      if (!seen) return done(std::move(seen).error());
+      store::UserCallsView view{seen->as_of, directory_of(seen->loaded), {}, {}, {}};
+      for (const auto& [call, entry] : seen->loaded.entries) {
+        if (call <= command.after) continue;
+        if (view.calls.size() == command.calls_max) {
+          view.last = view.calls.back();
+          break;
+        }
+        view.calls.push_back(call);
+        view.entries.push_back(core::PackedEntry::pack(entry));
+      }
+      done(std::move(view));
+    });
+  }
+  const Digest& cursor_secret() const override { return cursor_secret_; }
+
   void write(store::GrantCommand command, WriteDone done) override {
     commands.push_back(command);
+    if (command.with_results && command.with_results->idempotency_key) {
+      const auto place = std::pair(command.company, command.with_results->idempotency_key->key);
+      if (!under_way_.insert(place).second) return done(conflict("the key is under way"));
+      done = [this, place, told = std::move(done)](Result<store::Outcome> outcome) {
+        under_way_.erase(place);
+        told(std::move(outcome));
+      };
+    }
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      if (observer) observer(1, 0.001);
+      if (command.with_results) return done(write_with_results(command));
       store::Outcome outcome;
       outcome.decision = command.operation == store::Operation::give
-                             ? model_.give(command.company, command.calls, now)
-                             : model_.remove(command.company, command.calls, now);
-      const auto* changes = std::get_if<0>(&outcome.decision);
-      if (changes != nullptr && !changes->empty()) ++revision_;
-      outcome.revision = revision_;
-      if (observer) observer(1, 0.001);
+                             ? timeline_.now.give(command.company, command.calls, now)
+                             : timeline_.now.remove(command.company, command.calls, now);
+      note_changes(command.calls, outcome);
       done(std::move(outcome));
     });
   }
 
   Result<store::LoadReport> load(store::RecordSource& source, const store::Origin&) override {
-    const Model before = model_;
+    const Model before = timeline_.now;
     store::LoadReport report;
     for (;;) {
       auto record = source.next();
       if (!record) {
-        model_ = before;
+        timeline_.now = before;
         return std::move(record).error();
       }
       if (!*record) break;
-      if (Status applied = model_.apply(**record); !applied) {
-        model_ = before;
+      if (Status applied = timeline_.now.apply(**record); !applied) {
+        timeline_.now = before;
         return invalid_argument(source.position() + ": " + applied.error().message);
       }
       ++report.records;
     }
-    ++revision_;
+    keep();
     return report;
   }
 
   Status dump(const std::function<Status(const core::Record&)>& take) override {
-    for (const core::Record& record : model_.dump()) TRY(take(record));
+    for (const core::Record& record : timeline_.now.dump()) TRY(take(record));
     return {};
   }
 
@@ -179,6 +228,114 @@ class ModelStore : public store::Store {
   void observe_commits(CommitObserver new_observer) override { observer = std::move(new_observer); }
 
  private:
+  void note_changes(const std::vector<core::CallUsers>& calls, store::Outcome& outcome) {
+    const auto* changes = std::get_if<0>(&outcome.decision);
+    if (changes != nullptr && !changes->empty()) keep();
+    outcome.revision = revision();
+    if (changes == nullptr) return;
+    for (const core::GrantChange& change : *changes) {
+      changed[calls[change.call_index].call] = revision();
+    }
+  }
+
+  Result<store::Outcome> write_with_results(const store::GrantCommand& command) {
+    const store::WithResults& asked = *command.with_results;
+    const auto& key = asked.idempotency_key;
+    if (key && kept_.contains({command.company, key->key})) {
+      auto [request, answered] = kept_.at({command.company, key->key});
+      if (request != key->request) return invalid_argument("the key was used");
+      answered.decision = {};
+      return answered;
+    }
+    store::Outcome outcome;
+    Timeline before = timeline_;
+    std::vector<core::CallUsers> calls = command.calls;
+    const auto* const of_call = std::get_if<CallId>(&asked.all_of);
+    const auto* const of_user = std::get_if<UserId>(&asked.all_of);
+    if (of_call && !std::ranges::count(timeline_.now.calls(command.company), *of_call)) {
+      outcome.decision = core::UnknownCalls{{*of_call}};
+      return outcome;
+    }
+    if (of_user && !std::ranges::count(timeline_.now.users(command.company), *of_user)) {
+      outcome.decision = core::UnknownUsers{{*of_user}};
+      return outcome;
+    }
+    if (asked.all_of.index() != 0) calls = all_of(command.company, asked.all_of);
+    if (asked.all_of.index() != 0 && count_pairs(calls) > asked.all_of_max) {
+      outcome.decision = core::TooManyGrants{count_pairs(calls)};
+      return outcome;
+    }
+    core::ChangedCalls changed_calls;
+    for (const core::CallUsers& named : calls) {
+      const auto at = changed.find(named.call);
+      const bool is_changed = at != changed.end() && at->second > asked.if_revision;
+      if (asked.if_revision && is_changed) changed_calls.ids.push_back(named.call);
+    }
+    if (!changed_calls.ids.empty()) {
+      outcome.decision = changed_calls;
+      return outcome;
+    }
+    change_pairs(command, calls, outcome);
+    if (outcome.decision.index() == 0) note_changes(calls, outcome);
+    if (asked.is_dry_run || outcome.decision.index() != 0) {
+      timeline_ = std::move(before);
+      outcome.revision = revision();
+    } else if (key) {
+      store::Outcome answered = outcome;
+      answered.repeated = command.origin.request_id;
+      kept_.insert({{command.company, key->key}, {key->request, answered}});
+    }
+    return outcome;
+  }
+
+  static std::size_t count_pairs(const std::vector<core::CallUsers>& calls) {
+    std::size_t pairs = 0;
+    for (const core::CallUsers& named : calls) pairs += named.users.size();
+    return pairs;
+  }
+
+  std::vector<core::CallUsers> all_of(
+      CompanyId company, const std::variant<std::monostate, CallId, UserId>& whose) const {
+    const auto* const call = std::get_if<CallId>(&whose);
+    const auto* const user = std::get_if<UserId>(&whose);
+    std::vector<core::CallUsers> calls;
+    for (const auto& [of, holder] :
+         timeline_.now.live_pairs(company, call ? std::optional(*call) : std::nullopt,
+                                  user ? std::optional(*user) : std::nullopt, now)) {
+      if (calls.empty() || calls.back().call != of) calls.push_back({of, {}});
+      calls.back().users.push_back(holder);
+    }
+    return calls;
+  }
+
+  void change_pairs(const store::GrantCommand& command, const std::vector<core::CallUsers>& calls,
+                    store::Outcome& outcome) {
+    const auto& terms = command.with_results->terms;
+    const bool gives = command.operation == store::Operation::give;
+    auto& changes = std::get<0>(outcome.decision);
+    core::PastExpiries past;
+    std::size_t pair = 0;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (const UserId user : calls[i].users) {
+        const CallId call = calls[i].call;
+        const core::Grant wanted = terms.empty() ? core::Grant{} : terms.at(pair);
+        if (wanted.expires_at && *wanted.expires_at <= now) past.pairs.push_back(pair);
+        const PairTold told =
+            gives ? timeline_.now.give_pairs(command.company, {{call, user, wanted}}, now).at(0)
+                  : timeline_.now.remove_pairs(command.company, {{call, user}}, now).at(0);
+        core::PairResult result{call, user, outcome_named(told.result), told.ways, told.grant};
+        using enum core::PairOutcome;
+        const bool is_change = result.outcome == given ||
+                               result.outcome == core::PairOutcome::changed ||
+                               result.outcome == removed;
+        if (is_change) changes.push_back({i, user, std::nullopt, told.grant});
+        outcome.results.push_back(std::move(result));
+        ++pair;
+      }
+    }
+    if (!past.pairs.empty()) outcome = {0, past, {}, {}};
+  }
+
   void answer(std::function<void()> work) {
     if (is_deferred) {
       deferred_.push_back(std::move(work));
@@ -189,11 +346,11 @@ class ModelStore : public store::Store {
 
   std::vector<store::KeyPtr> keys_of(std::optional<CompanyId> company) const {
     std::vector<store::KeyPtr> keys;
-    for (const core::Record& record : model_.dump()) {
+    for (const core::Record& record : timeline_.now.dump()) {
       const auto* line = std::get_if<core::KeyLine>(&record.thing);
       if (line == nullptr || (company && *company != record.company)) continue;
       keys.push_back(std::make_shared<store::KeyEntry>(store::KeyEntry{
-          record.company, line->key, is_one_of_many ? revision_ : store::KeyEntry::kForever}));
+          record.company, line->key, is_one_of_many ? revision() : store::KeyEntry::kForever}));
     }
     return keys;
   }
@@ -210,22 +367,34 @@ class ModelStore : public store::Store {
     return !asker || asker->is_admitted_with(key_now(asker->key()->key.access_key));
   }
 
-  core::PackedEntryPtr entry_of(CompanyId company, CallId call) const {
-    core::CallEntry entry;
-    for (const core::Record& record : model_.dump()) {
-      if (record.company != company) continue;
-      if (const auto* named = std::get_if<core::Call>(&record.thing); named && named->id == call) {
-        entry.call = core::facts_of(*named);
-      } else if (const auto* grant = std::get_if<core::GrantLine>(&record.thing);
-                 grant && grant->call == call) {
-        entry.put_grant(grant->user, grant->grant, {revision_, 0});
-      }
+  struct Seen {
+    store::AsOf as_of;
+    Model::Loaded loaded;
+  };
+  Result<Seen> see(const auto& command) const {
+    if (failure) return *failure;
+    if (!is_admitted(command.asker)) return denied("the key has changed");
+    if (revision() < command.at_least) return unavailable("no such revision yet");
+    const store::AsOf as_of = TRY(timeline_.find(kAll, command.moment, now));
+    if (as_of.revision < oldest_kept) {
+      return gone("revision " + std::to_string(oldest_kept) + " is the oldest");
     }
-    return core::PackedEntry::pack(entry);
+    return Seen{as_of, timeline_.at(kAll, as_of.revision).load(command.company)};
   }
 
-  Model model_;
-  core::Revision revision_ = 0;
+  static std::shared_ptr<const core::Directory> directory_of(const Model::Loaded& loaded) {
+    return std::make_shared<core::Directory>(loaded.directory);
+  }
+
+  // One count of revisions for all companies: tests have one, mostly.
+  static constexpr CompanyId kAll{};
+  void keep() { timeline_.note(kAll, now); }
+
+  Timeline timeline_;
+  Digest cursor_secret_{};
+  using KeyPlace = std::pair<CompanyId, Digest>;
+  std::set<KeyPlace> under_way_;
+  std::map<KeyPlace, std::pair<Digest, store::Outcome>> kept_;
   std::deque<std::function<void()>> deferred_;
   std::deque<std::function<void()>> deferred_look_ups_;
 };

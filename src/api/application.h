@@ -8,9 +8,9 @@
 #include <memory>
 #include <string_view>
 
-#include "api/decode.h"
-#include "api/metrics.h"
-#include "api/problem.h"
+#include "api/exchange.h"
+#include "api/options.h"
+#include "api/routes.h"
 #include "auth/credentials.h"
 #include "auth/rate_limit.h"
 #include "base/time.h"
@@ -18,17 +18,6 @@
 #include "store/store.h"
 
 namespace earshot::api {
-
-struct Options {
-  DecodeLimits limits{};
-  std::size_t body_bytes_max = 8 << 20;      // for the text of 413; the HTTP server holds the limit
-  std::size_t answer_bytes_whole = 1 << 20;  // longer answers leave in pieces
-  bool admin_on_main = false;  // the neighbours of the operations on the main address too
-  double log_sample = 0;       // share of the requests to log that nothing calls for, 0 to 1
-  Clock clock = wall_now;
-};
-
-class Exchange;
 
 class Application final : public http::Application {
  public:
@@ -49,30 +38,14 @@ class Application final : public http::Application {
   }
 
  private:
-  friend class Exchange;
-
-  bool begin_operation(const http::RequestHead& head, Exchange& exchange);
+  bool begin_operation(const http::RequestHead& head, const RouteMatch& match, Exchange& exchange);
   void look_up_key(Exchange& exchange, auth::Credentials credentials);
   bool admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr key,
              auth::Credentials credentials, Time now);
-  void settle(Exchange& exchange);
-  void refuse_content(Exchange& exchange, Problem problem);
   void answer_neighbour(Exchange& exchange);
-  void answer_operation(Exchange& exchange);
-  void list_access(Exchange& exchange);
-  void change_access(Exchange& exchange);
 
-  void send(Exchange& exchange, http::Response response);
-  void send_problem(Exchange& exchange, const Problem& problem);
-  void send_failure(Exchange& exchange, const Error& error);
-  void finish(Exchange& exchange, int status, const Problem* problem);
-  template <class Work>
-  void guard(Exchange& exchange, Work&& work);
-
-  store::Store& store_;
+  Setting setting_;
   auth::RateLimiter& limiter_;
-  const Options options_;
-  const std::shared_ptr<Metrics> metrics_ = std::make_shared<Metrics>();
   std::function<std::size_t()> connection_count_;
   std::atomic<bool> draining_{false};
 };

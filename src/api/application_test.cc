@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +47,20 @@ TEST_F(ApplicationTest, ListsNoExpiredGrants) {
   line.user = UserId{133};
   line.grant.expires_at = kNow;
   store_.apply({CompanyId{1}, false, line});
+  EXPECT_EQ(ask("POST", list(R"("107")"))->body(),
+            R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[]}]})");
+}
+
+TEST_F(ApplicationTest, ListsNoGrantThatExpiredBeforeTheNewestChangeWhateverTheClockSays) {
+  core::GrantLine line;
+  line.call = CallId{107};
+  line.user = UserId{133};
+  line.grant.expires_at = Time{kNow.micros + 5};
+  store_.apply({CompanyId{1}, false, line});
+  EXPECT_EQ(ask("POST", list(R"("107")"))->body(),
+            R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[{"userId":"133"}]}]})");
+  store_.now = Time{kNow.micros + 5};  // where the clock stood before it was put back
+  store_.apply({CompanyId{1}, false, core::Company{CompanyId{1}, "Another name"}});
   EXPECT_EQ(ask("POST", list(R"("107")"))->body(),
             R"({"requestId":"ID","callAccessList":[{"callId":"107","users":[]}]})");
 }
@@ -451,39 +467,82 @@ TEST_F(ApplicationTest, DescribesItselfToGenerators) {
   const auto got = ask({.method = "GET", .path = "/openapi.json", .is_admin = true});
   const json::value document = json::parse(got->response->body);
   EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
-  EXPECT_EQ(document.at("paths").as_object().size(), 1u);
-  const json::value& path = document.at("paths").at(kPath);
-  for (const auto& [method, id] :
-       std::vector<std::pair<std::string, std::string>>{{"put", "addUsersAccessToCalls"},
-                                                        {"post", "getUsersAccessToCalls"},
-                                                        {"delete", "deleteUsersAccessToCalls"}}) {
-    const json::value& operation = path.at(method);
-    EXPECT_EQ(operation.at("operationId").as_string(), id);
-    EXPECT_TRUE(operation.at("requestBody").at("required").as_bool());
-    // Each example of a request is one that the server takes, but for ids that are not there.
-    for (const auto& example : operation.at("requestBody")
-                                   .at("content")
-                                   .at("application/json")
-                                   .at("examples")
-                                   .as_object()) {
-      const std::string body = json::serialize(example.value().at("value"));
-      std::string name = method;
+  std::vector<std::string> operations;
+  for (const auto& path : document.at("paths").as_object()) {
+    for (const auto& [method, operation] : path.value().as_object()) {
+      std::string name(method);
       for (char& c : name) c = static_cast<char>(c - 'a' + 'A');
-      EXPECT_EQ(ask(name, body)->errors().at(0), "Some calls not found") << body;
-    }
-    // And each example of a refused body starts with a text that the server gives.
-    for (const auto& example : operation.at("responses")
-                                   .at("400")
-                                   .at("content")
-                                   .at("application/json")
-                                   .at("examples")
-                                   .as_object()) {
-      const json::value& first = example.value().at("value").at("errors").at(0);
-      EXPECT_TRUE(first.as_string() == json::string(kBadJson) || first == "Too many ids" ||
-                  first == "Some calls not found" || first == "Some users not found")
-          << first;
+      operations.push_back(name + " " + std::string(path.key()) + " " +
+                           std::string(operation.at("operationId").as_string()));
+      const auto* const body = operation.as_object().if_contains("requestBody");
+      if (body == nullptr) continue;
+      EXPECT_TRUE(body->at("required").as_bool());
+      // Each example of a request is one that the server takes, but for ids that are not there.
+      for (const auto& example :
+           body->at("content").at("application/json").at("examples").as_object()) {
+        const auto answer = ask({.method = name,
+                                 .path = std::string(path.key()),
+                                 .fields = kAuthorized,
+                                 .body = json::serialize(example.value().at("value"))});
+        const auto errors = answer->errors();
+        EXPECT_TRUE(errors.empty() || errors[0] == "Some calls not found" ||
+                    errors[0].ends_with("was not found"))
+            << name << path.key() << errors[0];
+      }
     }
   }
+  EXPECT_EQ(operations, (std::vector<std::string>{
+                            "PUT " + kPath + " addUsersAccessToCalls",
+                            "POST " + kPath + " getUsersAccessToCalls",
+                            "DELETE " + kPath + " deleteUsersAccessToCalls",
+                            "POST /earshot/v1/access/check checkAccess",
+                            "GET /earshot/v1/calls/{callId}/access listCallAccess",
+                            "GET /earshot/v1/users/{userId}/access listUserAccess",
+                            "PUT /earshot/v1/grants giveGrants",
+                            "DELETE /earshot/v1/grants removeGrants",
+                        }));
+}
+
+// Each example of a refusal begins with a text that the server gives.
+TEST_F(ApplicationTest, DescribesRefusalsAsTheyAre) {
+  const json::value document = json::parse(
+      ask({.method = "GET", .path = "/openapi.json", .is_admin = true})->response->body);
+  const std::set<std::string> known = {kBadJson,
+                                       "Too many ids",
+                                       "Some calls not found",
+                                       "Some users not found",
+                                       "Bad request",
+                                       "Access denied",
+                                       "Some calls have changed",
+                                       "A request with this key is still running",
+                                       "This key was used for another request",
+                                       "History is not kept that far back",
+                                       "Call ID 4711 was not found",
+                                       "User ID 4711 was not found"};
+  std::size_t examples = 0;
+  const std::function<void(const json::value&)> walk = [&](const json::value& value) {
+    if (value.is_array()) {
+      for (const json::value& one : value.get_array()) walk(one);
+    }
+    if (!value.is_object()) return;
+    for (const auto& [name, one] : value.get_object()) {
+      if (name == "4XX" || name == "default" || name == "Other") continue;
+      if (name == "errors" && one.is_array()) {
+        const std::string first(one.at(0).as_string());
+        ++examples;
+        EXPECT_TRUE(known.contains(first) ||
+                    first.starts_with("You don't have permission to use '"))
+            << first;
+      }
+      walk(one);
+    }
+  };
+  walk(document.at("paths"));
+  for (const char* name :
+       {"MayNotRead", "MayNotWrite", "HistoryGone", "ChangedOrRunning", "KeyUsed"}) {
+    walk(document.at("components").at("responses").at(name));
+  }
+  EXPECT_GT(examples, 30u);
 }
 
 TEST_F(ApplicationTest, IsNotReadyWhileItCannotServe) {

@@ -3,53 +3,40 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/basic_parser_impl.hpp>
-#include <cstring>
 #include <utility>
 
+#include "api/body_places.h"
 #include "api/quick_scan.h"
+#include "base/assert.h"
+#include "base/time.h"
+#include "records/limits.h"
 
 namespace earshot::api {
 namespace {
 
 namespace json = boost::json;
 
-// What a value means by the place where it stands. The names of members come from `member_name`.
-enum class Slot : std::uint8_t {
-  root,
-  call_access_list,
-  item,
-  item_call_id,
-  item_user_ids,
-  item_user_id,
-  filter,
-  filter_call_ids,
-  filter_call_id,
-  ignored,
-};
+constexpr std::string_view kNotJson = "is not valid JSON from here on";
+// Digits of a fraction may be many; beyond these they are nobody's.
+constexpr std::size_t kTimeCharsMax = 64;
+constexpr std::string_view kBytesAfterEnd = "body: bytes after the end of the JSON value";
 
-// Collects a text that may come in parts, as far as it can matter: whatever is longer than any text
-// of ours is only known to be too long.
-class ShortText {
+// Collects a text that may come in parts, as far as it can matter: of one longer than any text of
+// ours the rest is only counted.
+class PartedText {
  public:
-  static constexpr std::size_t kSizeMax = 24;
+  static constexpr std::size_t kSizeMax = records::kNoteBytesMax + 1;
 
-  void clear() { size_ = 0; }
+  void clear() { bytes_.clear(); }
   void append(std::string_view part) {
-    const std::size_t room = kSizeMax - std::min(size_, kSizeMax);
-    std::memcpy(bytes_.data() + std::min(size_, kSizeMax), part.data(),
-                std::min(room, part.size()));
-    size_ += part.size();
+    bytes_.append(part, 0, std::min(kSizeMax - bytes_.size(), part.size()));
   }
-  bool empty() const { return size_ == 0; }
-  std::string_view view() const { return {bytes_.data(), std::min(size_, kSizeMax)}; }
+  bool empty() const { return bytes_.empty(); }
+  std::string_view view() const { return bytes_; }
 
  private:
-  std::array<char, kSizeMax> bytes_{};
-  std::size_t size_ = 0;
+  std::string bytes_;
 };
-
-constexpr std::string_view kNotJson = "is not valid JSON from here on";
-constexpr std::string_view kBytesAfterEnd = "body: bytes after the end of the JSON value";
 
 // Receives the events of the JSON parser. It returns false at the first fault, which ends the
 // parse: nothing that follows could weigh more.
@@ -65,31 +52,36 @@ class Handler {
     constexpr std::size_t kept_max = 4096;
     if (users_.capacity() > kept_max) users_ = {};
     users_.clear();
-    items_ = {};
-    call_ids_ = {};
+    drop();
     shape_ = shape;
     limits_ = limits;
-    slot_ = inside_ = Slot::root;
+    place_ = inside_ = Place::root;
     ignored_depth_ = 0;
-    seen_ = {};
+    seen_ = 0;
     text_.clear();
     ids_ = 0;
-    item_index_ = id_index_ = 0;
-    too_many_ = false;
+    too_many_.clear();
     fault_.clear();
   }
 
   // Whether the text is a whole body as nearly all are. Where it is not, nothing of it is kept.
   bool scan(std::string_view text) {
-    constexpr std::size_t nesting = 4;  // of the deeper of the two shapes
+    constexpr std::size_t nesting = 4;  // of the deepest shape
     if (limits_.nesting_max < nesting) return false;
-    const bool is_taken = shape_ == Shape::filter
-                              ? scan_filter(text, limits_.ids_max, call_ids_)
-                              : scan_call_access_list(text, limits_.ids_max, items_);
-    if (!is_taken) {
-      call_ids_.clear();
-      items_.clear();
-    }
+    const auto take = [&] {
+      switch (shape_) {
+        case Shape::filter:
+          return scan_filter(text, limits_.ids_max, call_ids_);
+        case Shape::call_access_list:
+          return scan_call_access_list(text, limits_.ids_max, items_);
+        case Shape::checks:
+          return scan_checks(text, std::min(limits_.checks_max, limits_.ids_max / 2), checks_);
+        default:
+          return false;  // they have members that come and go, and texts
+      }
+    };
+    const bool is_taken = take();
+    if (!is_taken) drop();
     return is_taken;
   }
 
@@ -97,23 +89,18 @@ class Handler {
   bool on_document_end(json::error_code&) { return true; }
 
   bool on_object_begin(json::error_code& ec) {
-    switch (slot_) {
-      case Slot::ignored:
-        ++ignored_depth_;
-        return true;
-      case Slot::root:
-      case Slot::filter:
-        inside_ = slot_;
-        return true;
-      case Slot::item:
-        inside_ = Slot::item;
-        seen_.call_id = seen_.user_ids = false;
-        users_.clear();
-        call_ = {};
-        return true;
-      default:
-        return wrong_type(ec);
+    if (place_ == Place::ignored) {
+      ++ignored_depth_;
+      return true;
     }
+    if (rule_of(place_).type != Type::object) return wrong_type(ec);
+    inside_ = place_;
+    seen_ &= ~members_of(inside_);
+    if (inside_ == Place::item) users_.clear();
+    call_ = {};
+    user_ = {};
+    grant_ = {};
+    return true;
   }
 
   bool on_object_end(std::size_t, json::error_code& ec) {
@@ -121,41 +108,27 @@ class Handler {
       --ignored_depth_;
       return true;
     }
-    switch (inside_) {
-      case Slot::item:
-        return end_item(ec);
-      case Slot::filter:
-        slot_ = Slot::filter;  // for the place of what is missing
-        if (!seen_.call_ids) return missing("callIds", ec);
-        inside_ = Slot::root;
-        return true;
-      default:
-        slot_ = Slot::root;
-        if (shape_ == Shape::filter) return seen_.filter || missing("filter", ec);
-        return seen_.call_access_list || missing("callAccessList", ec);
+    place_ = inside_;
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      const Rule& rule = kRules[i];
+      if (rule.parent != inside_ || !rule.is_required || !is_of(rule, shape_)) continue;
+      if (!has_seen(static_cast<Place>(i))) return missing(rule.name, ec);
     }
+    if (!end_object(ec)) return false;
+    if (inside_ != Place::root) inside_ = object_around(inside_);
+    if (is_element(place_)) ++index_of(place_);
+    return true;
   }
 
   bool on_array_begin(json::error_code& ec) {
-    switch (slot_) {
-      case Slot::ignored:
-        ++ignored_depth_;
-        return true;
-      case Slot::call_access_list:
-        slot_ = Slot::item;
-        item_index_ = 0;
-        return true;
-      case Slot::item_user_ids:
-        slot_ = Slot::item_user_id;
-        id_index_ = 0;
-        return true;
-      case Slot::filter_call_ids:
-        slot_ = Slot::filter_call_id;
-        id_index_ = 0;
-        return true;
-      default:
-        return wrong_type(ec);
+    if (place_ == Place::ignored) {
+      ++ignored_depth_;
+      return true;
     }
+    if (rule_of(place_).type != Type::array) return wrong_type(ec);
+    place_ = element_of(place_);
+    index_of(place_) = 0;
+    return true;
   }
 
   bool on_array_end(std::size_t size, json::error_code& ec) {
@@ -163,11 +136,14 @@ class Handler {
       --ignored_depth_;
       return true;
     }
-    if (slot_ == Slot::filter_call_id && size == 0) {
-      slot_ = Slot::filter_call_ids;
-      return fail("must name at least one call", ec);
+    const Place array = rule_of(place_).parent;
+    if (size == 0 && (array == Place::filter_call_ids || array == Place::checks)) {
+      place_ = array;
+      return fail(
+          array == Place::checks ? "must name at least one pair" : "must name at least one call",
+          ec);
     }
-    slot_ = Slot::ignored;  // until the next key
+    place_ = Place::ignored;  // until the next key
     return true;
   }
 
@@ -186,12 +162,12 @@ class Handler {
   }
 
   bool on_string_part(json::string_view part, std::size_t, json::error_code&) {
-    if (slot_ != Slot::ignored) text_.append({part.data(), part.size()});
+    if (place_ != Place::ignored) text_.append({part.data(), part.size()});
     return true;
   }
 
   bool on_string(json::string_view part, std::size_t, json::error_code& ec) {
-    if (slot_ == Slot::ignored) return true;
+    if (place_ == Place::ignored) return true;
     if (text_.empty()) return take_string({part.data(), part.size()}, ec);
     text_.append({part.data(), part.size()});
     const bool ok = take_string(text_.view(), ec);
@@ -200,64 +176,57 @@ class Handler {
   }
 
   bool on_number_part(json::string_view, json::error_code&) { return true; }
-  bool on_int64(std::int64_t, json::string_view, json::error_code& ec) { return take_other(ec); }
+  bool on_int64(std::int64_t number, json::string_view, json::error_code& ec) {
+    if (place_ != Place::if_revision || number < 0) return take_other(ec);
+    if_revision_ = static_cast<core::Revision>(number);
+    return true;
+  }
   bool on_uint64(std::uint64_t, json::string_view, json::error_code& ec) { return take_other(ec); }
   bool on_double(double, json::string_view, json::error_code& ec) { return take_other(ec); }
-  bool on_bool(bool, json::error_code& ec) { return take_other(ec); }
+  bool on_bool(bool yes, json::error_code& ec) {
+    if (place_ != Place::dry_run) return take_other(ec);
+    is_dry_run_ = yes;
+    return true;
+  }
   bool on_null(json::error_code& ec) { return take_other(ec); }
   bool on_comment_part(json::string_view, json::error_code&) { return true; }
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
   // The first fault, or empty.
   const std::string& fault() const { return fault_; }
-  bool too_many() const { return too_many_; }
-  const DecodeLimits& limits() const { return limits_; }
+  // Which limit was passed, or empty.
+  const std::string& too_many() const { return too_many_; }
 
   std::vector<core::CallUsers> take_items() { return std::exchange(items_, {}); }
   std::vector<CallId> take_call_ids() { return std::exchange(call_ids_, {}); }
+  std::vector<service::Pair> take_checks() { return std::exchange(checks_, {}); }
+  GrantsBody take_grants() {
+    return {std::exchange(grants_, {}), all_of_, is_dry_run_, if_revision_};
+  }
 
-  // The place where the parse stands: "body", "filter.callIds[2]", "callAccessList[3].userIds".
-  std::string place() const {
-    std::string item = "callAccessList[" + std::to_string(item_index_) + "]";
-    const std::string id = "[" + std::to_string(id_index_) + "]";
-    switch (slot_) {
-      case Slot::call_access_list:
-        return "callAccessList";
-      case Slot::item:
-        return item;
-      case Slot::item_call_id:
-        return item + ".callId";
-      case Slot::item_user_ids:
-        return item + ".userIds";
-      case Slot::item_user_id:
-        return item + ".userIds" + id;
-      case Slot::filter:
-        return "filter";
-      case Slot::filter_call_ids:
-        return "filter.callIds";
-      case Slot::filter_call_id:
-        return "filter.callIds" + id;
-      case Slot::root:
-        return "body";
-      case Slot::ignored:
-        break;
-    }
+  // Where the parse stands: "body", "filter.callIds[2]", "callAccessList[3].userIds".
+  std::string position() const {
     // Within or after a member that is ignored: the object that it belongs to.
-    return inside_ == Slot::item ? item : inside_ == Slot::filter ? "filter" : "body";
+    return position_of(place_ == Place::ignored ? inside_ : place_);
   }
 
  private:
-  // Which members were there already, of the root, of the filter and of the item being read.
-  struct Seen {
-    bool call_access_list = false;
-    bool filter = false;
-    bool call_ids = false;
-    bool call_id = false;
-    bool user_ids = false;
-  };
+  std::size_t& index_of(Place element) { return indices_[static_cast<std::size_t>(element)]; }
+  bool has_seen(Place place) const { return (seen_ & bit_of(place)) != 0; }
+
+  std::string position_of(Place place) const {
+    if (place == Place::root) return "body";
+    const Rule& rule = rule_of(place);
+    if (is_element(place)) {
+      return position_of(rule.parent) + "[" +
+             std::to_string(indices_[static_cast<std::size_t>(place)]) + "]";
+    }
+    const std::string name(rule.name);
+    return rule.parent == Place::root ? name : position_of(rule.parent) + "." + name;
+  }
 
   bool fail(std::string_view what, json::error_code& ec) {
-    fault_ = place();
+    fault_ = position();
     fault_ += ": ";
     fault_ += what;
     ec = json::error::syntax;  // any error will do: it only stops the parser
@@ -265,83 +234,68 @@ class Handler {
   }
 
   bool missing(std::string_view member, json::error_code& ec) {
-    const std::string where = place();
-    fault_ = where == "body" ? std::string(member) : where + "." + std::string(member);
+    fault_ = place_ == Place::root ? "" : position() + ".";
+    fault_ += member;
     fault_ += ": is required";
     ec = json::error::syntax;
     return false;
   }
 
-  bool wrong_type(json::error_code& ec) {
-    switch (slot_) {
-      case Slot::call_access_list:
-      case Slot::item_user_ids:
-      case Slot::filter_call_ids:
-        return fail("must be an array", ec);
-      case Slot::item_call_id:
-      case Slot::item_user_id:
-      case Slot::filter_call_id:
-        return fail("must be a string of 1–19 digits", ec);
-      default:
-        return fail("must be an object", ec);
-    }
-  }
-
-  bool take_other(json::error_code& ec) { return slot_ == Slot::ignored || wrong_type(ec); }
+  bool wrong_type(json::error_code& ec) { return fail(demand_of(rule_of(place_).type), ec); }
+  bool take_other(json::error_code& ec) { return place_ == Place::ignored || wrong_type(ec); }
 
   bool begin_member(std::string_view name, json::error_code& ec) {
-    slot_ = Slot::ignored;
-    bool* seen = nullptr;
-    switch (inside_) {
-      case Slot::item:
-        if (name == "callId") {
-          slot_ = Slot::item_call_id;
-          seen = &seen_.call_id;
-        } else if (name == "userIds") {
-          slot_ = Slot::item_user_ids;
-          seen = &seen_.user_ids;
-        }
-        break;
-      case Slot::filter:
-        if (name == "callIds") {
-          slot_ = Slot::filter_call_ids;
-          seen = &seen_.call_ids;
-        }
-        break;
-      default:
-        if (shape_ == Shape::filter && name == "filter") {
-          slot_ = Slot::filter;
-          seen = &seen_.filter;
-        } else if (shape_ == Shape::call_access_list && name == "callAccessList") {
-          slot_ = Slot::call_access_list;
-          seen = &seen_.call_access_list;
-        }
-    }
-    if (seen == nullptr) return true;
-    if (std::exchange(*seen, true)) return fail("is given twice", ec);
+    place_ = find_member(inside_, name, shape_);
+    if (place_ == Place::ignored) return true;
+    if (has_seen(place_)) return fail("is given twice", ec);
+    seen_ |= bit_of(place_);
     return true;
   }
 
   bool take_string(std::string_view text, json::error_code& ec) {
-    switch (slot_) {
-      case Slot::item_call_id:
-      case Slot::item_user_id:
-      case Slot::filter_call_id:
-        break;
+    switch (rule_of(place_).type) {
+      case Type::id:
+        return take_id(text, ec);
+      case Type::time:
+        grant_.expires_at = text.size() > kTimeCharsMax ? std::nullopt : parse_time(text);
+        return grant_.expires_at.has_value() || wrong_type(ec);
+      case Type::text:
+        return take_note(text, ec);
       default:
         return wrong_type(ec);
     }
+  }
+
+  bool take_note(std::string_view text, json::error_code& ec) {
+    if (text.size() > records::kNoteBytesMax) {
+      return fail("must be at most " + std::to_string(records::kNoteBytesMax) + " bytes long", ec);
+    }
+    if (text.find('\0') != std::string_view::npos) return fail("must not contain NUL", ec);
+    grant_.note = text;
+    return true;
+  }
+
+  bool take_id(std::string_view text, json::error_code& ec) {
     const auto number = parse_id_number(text);
     if (!number) return bad_id(text, ec);
-    ++id_index_;
-    if (++ids_ > limits_.ids_max) return drop_ids();
-    if (slot_ == Slot::item_call_id) {
-      call_ = CallId{*number};
-    } else if (slot_ == Slot::item_user_id) {
-      users_.push_back(UserId{*number});
-    } else {
-      call_ids_.push_back(CallId{*number});
+    if (++ids_ > limits_.ids_max) pass_limit(limits_.ids_max, "ids");
+    switch (place_) {
+      case Place::item_user_id:
+        if (too_many_.empty()) users_.push_back(UserId{*number});
+        break;
+      case Place::filter_call_id:
+        if (too_many_.empty()) call_ids_.push_back(CallId{*number});
+        break;
+      case Place::item_call_id:
+      case Place::check_call_id:
+      case Place::grant_call_id:
+      case Place::all_of_call_id:
+        call_ = CallId{*number};
+        break;
+      default:
+        user_ = UserId{*number};
     }
+    if (is_element(place_)) ++index_of(place_);
     return true;
   }
 
@@ -352,40 +306,87 @@ class Handler {
     return fail("must be a number from 1 to 9223372036854775807 without leading zeros", ec);
   }
 
-  bool drop_ids() {
-    too_many_ = true;
+  // What was read is of no use any more.
+  void drop() {
     items_ = {};
     call_ids_ = {};
-    users_.clear();
-    return true;
+    checks_ = {};
+    grants_ = {};
+    all_of_ = {};
+    is_dry_run_ = false;
+    if_revision_.reset();
   }
 
-  bool end_item(json::error_code& ec) {
-    slot_ = Slot::item;
-    if (!seen_.call_id) return missing("callId", ec);
-    if (!seen_.user_ids) return missing("userIds", ec);
-    // Exactly as large as it must be: it may live long in the queue of the store.
-    if (!too_many_) items_.push_back({call_, {users_.begin(), users_.end()}});
-    ++item_index_;
-    inside_ = Slot::root;
+  void pass_limit(std::size_t limit, std::string_view what) {
+    if (!too_many_.empty()) return;
+    too_many_ = "at most " + std::to_string(limit) + " " + std::string(what) + " in one request";
+    drop();
+    users_.clear();
+  }
+
+  // The object at place_ is complete: keeps what it says.
+  bool end_object(json::error_code& ec) {
+    switch (place_) {
+      case Place::item:
+        // Exactly as large as it must be: it may live long in the queue of the store.
+        if (too_many_.empty()) items_.push_back({call_, {users_.begin(), users_.end()}});
+        return true;
+      case Place::check:
+        if (index_of(place_) >= limits_.checks_max) pass_limit(limits_.checks_max, "checks");
+        if (too_many_.empty()) checks_.push_back({call_, user_});
+        return true;
+      case Place::grant:
+        if (too_many_.empty()) grants_.push_back({call_, user_, std::move(grant_)});
+        return true;
+      case Place::all_of:
+        if (has_seen(Place::all_of_call_id) == has_seen(Place::all_of_user_id)) {
+          return fail("must have either a callId or a userId", ec);
+        }
+        if (has_seen(Place::all_of_call_id)) {
+          all_of_ = call_;
+        } else {
+          all_of_ = user_;
+        }
+        return true;
+      case Place::root:
+        return end_root(ec);
+      default:
+        return true;
+    }
+  }
+
+  bool end_root(json::error_code& ec) {
+    const bool has_grants = has_seen(Place::grants);
+    if (shape_ == Shape::grants_to_give && !has_grants) return missing("grants", ec);
+    if (shape_ == Shape::grants_to_remove && has_grants == has_seen(Place::all_of)) {
+      return fail("must have either grants or allOf", ec);
+    }
     return true;
   }
 
   Shape shape_ = Shape::filter;
   DecodeLimits limits_;
-  Slot slot_ = Slot::root;    // of the value that comes next
-  Slot inside_ = Slot::root;  // the object of ours that is open: root, item or filter
+  Place place_ = Place::root;   // of the value that comes next
+  Place inside_ = Place::root;  // the object of ours that is open
   std::size_t ignored_depth_ = 0;
-  Seen seen_;
-  ShortText text_;
-  CallId call_;                // of the open item
-  std::vector<UserId> users_;  // of the open item
+  PlaceSet seen_ = 0;                           // members of the open objects
+  std::array<std::size_t, kPlaces> indices_{};  // of elements, each in the array that is open
+  PartedText text_;
+  // Of the open object.
+  CallId call_;
+  UserId user_;
+  core::Grant grant_;
+  std::vector<UserId> users_;
+
   std::vector<core::CallUsers> items_;
   std::vector<CallId> call_ids_;
+  std::vector<service::Pair> checks_;
+  std::vector<service::PairTerms> grants_;
+  std::variant<std::monostate, CallId, UserId> all_of_;
+  bool is_dry_run_ = false;
+  std::optional<core::Revision> if_revision_;
   std::size_t ids_ = 0;
-  std::size_t item_index_ = 0;
-  std::size_t id_index_ = 0;
-  bool too_many_ = false;
+  std::string too_many_;
   std::string fault_;
 };
 
@@ -435,10 +436,8 @@ class Decoder::Parser {
       return DecodeError{DecodeError::Kind::json,
                          handler.fault().empty() ? detail_ : handler.fault()};
     }
-    if (handler.too_many()) {
-      return DecodeError{
-          DecodeError::Kind::too_many_ids,
-          "at most " + std::to_string(handler.limits().ids_max) + " ids in one request"};
+    if (!handler.too_many().empty()) {
+      return DecodeError{DecodeError::Kind::too_many_ids, handler.too_many()};
     }
     return std::nullopt;
   }
@@ -458,12 +457,12 @@ class Decoder::Parser {
   }
 
   std::string describe(const json::error_code& ec) const {
-    const std::string place = parser_.handler().place();
+    const std::string position = parser_.handler().position();
     if (ec == json::error::too_deep) {
-      return place + ": nests deeper than " + std::to_string(nesting_max()) + " levels";
+      return position + ": nests deeper than " + std::to_string(nesting_max()) + " levels";
     }
-    if (ec == json::error::incomplete) return place + ": the JSON text ends too early";
-    return place + ": " + std::string(kNotJson);
+    if (ec == json::error::incomplete) return position + ": the JSON text ends too early";
+    return position + ": " + std::string(kNotJson);
   }
 
   json::basic_parser<Handler> parser_;
@@ -500,5 +499,9 @@ std::vector<core::CallUsers> Decoder::take_call_access_list() {
 }
 
 std::vector<CallId> Decoder::take_call_ids() { return parser_->handler().take_call_ids(); }
+
+std::vector<service::Pair> Decoder::take_checks() { return parser_->handler().take_checks(); }
+
+GrantsBody Decoder::take_grants() { return parser_->handler().take_grants(); }
 
 }  // namespace earshot::api

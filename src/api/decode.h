@@ -1,5 +1,5 @@
-// Bodies of the three operations, from JSON text in pieces to ids. Knows shapes and limits; what
-// the ids mean, and whether they exist, is decided later.
+// Bodies of requests, from JSON text in pieces to ids and terms. Knows shapes and limits; what the
+// ids mean, and whether they exist, is decided later.
 #pragma once
 
 #include <cstddef>
@@ -8,21 +8,41 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/ids.h"
 #include "core/decide.h"
+#include "service/explain.h"
+#include "service/grants.h"
 
 namespace earshot::api {
 
-// What a body looks like: {"callAccessList":[{"callId":…,"userIds":[…]}…]} or
-// {"filter":{"callIds":[…]}}.
-enum class Shape : std::uint8_t { call_access_list, filter };
+// What a body looks like.
+enum class Shape : std::uint8_t {
+  call_access_list,  // {"callAccessList":[{"callId":…,"userIds":[…]}…]}
+  filter,            // {"filter":{"callIds":[…]}}
+  checks,            // {"checks":[{"callId":…,"userId":…}…]}
+  // {"grants":[{"callId":…,"userId":…,"expiresAt"?:…,"note"?:…}…],"dryRun"?:…,"ifRevision"?:…}
+  grants_to_give,
+  // The same without expiresAt and note, or {"allOf":{"callId":…}} or {"allOf":{"userId":…}} in
+  // place of the grants.
+  grants_to_remove,
+};
 
 struct DecodeLimits {
   std::size_t nesting_max =
       64;  // arrays and objects around a value, in members that are ignored too
   std::size_t ids_max = 100'000;  // in one request, as sent: those given twice count twice
+  std::size_t checks_max = 10'000;
+};
+
+// What a body about grants says.
+struct GrantsBody {
+  std::vector<service::PairTerms> pairs;  // as sent: in that order, with repetitions
+  std::variant<std::monostate, CallId, UserId> all_of;
+  bool is_dry_run = false;
+  std::optional<core::Revision> if_revision;
 };
 
 struct DecodeError {
@@ -53,6 +73,8 @@ class Decoder {
   std::vector<core::CallUsers>
   take_call_access_list();  // users as sent: neither sorted nor distinct
   std::vector<CallId> take_call_ids();
+  std::vector<service::Pair> take_checks();
+  GrantsBody take_grants();
 
  private:
   class Parser;

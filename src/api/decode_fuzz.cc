@@ -6,9 +6,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "api/decode.h"
 #include "base/assert.h"
+#include "base/time.h"
 
 namespace {
 
@@ -16,7 +18,7 @@ using namespace earshot;
 using namespace earshot::api;
 namespace json = boost::json;
 
-constexpr DecodeLimits kLimits{.nesting_max = 8, .ids_max = 6};
+constexpr DecodeLimits kLimits{.nesting_max = 8, .ids_max = 6, .checks_max = 2};
 
 // What a body comes to, as text: the ids, "# …" for too many of them, "! …" for anything else
 // wrong.
@@ -43,6 +45,19 @@ std::string decode(Shape shape, std::string_view body, std::uint32_t cuts) {
     text += ';';
   }
   for (const CallId call : decoder.take_call_ids()) text += to_string(call) + ',';
+  for (const auto& [call, user] : decoder.take_checks()) {
+    text += to_string(call) + ':' + to_string(user) + ';';
+  }
+  const GrantsBody grants = decoder.take_grants();
+  for (const auto& [call, user, grant] : grants.pairs) {
+    text += to_string(call) + ':' + to_string(user);
+    if (grant.expires_at) text += '@' + format_time(*grant.expires_at);
+    text += grant.note + ';';
+  }
+  if (const auto* call = std::get_if<CallId>(&grants.all_of)) text += "c" + to_string(*call);
+  if (const auto* user = std::get_if<UserId>(&grants.all_of)) text += "u" + to_string(*user);
+  if (grants.is_dry_run) text += " dry";
+  if (grants.if_revision) text += " if " + std::to_string(*grants.if_revision);
   return text;
 }
 
@@ -56,13 +71,24 @@ class Naive {
     const json::value tree = json::parse({body.data(), body.size()}, ec, {}, options);
     if (ec) return std::nullopt;
     Naive naive;
-    if (!(shape == Shape::filter ? naive.read_filter(tree) : naive.read_list(tree))) {
-      return std::nullopt;
-    }
-    return naive.ids_ > kLimits.ids_max ? "#" : naive.text_;
+    if (!naive.read(shape, tree)) return std::nullopt;
+    return naive.ids_ > kLimits.ids_max || naive.checks_ > kLimits.checks_max ? "#" : naive.text_;
   }
 
  private:
+  bool read(Shape shape, const json::value& tree) {
+    switch (shape) {
+      case Shape::filter:
+        return read_filter(tree);
+      case Shape::call_access_list:
+        return read_list(tree);
+      case Shape::checks:
+        return read_checks(tree);
+      default:
+        return read_grants(tree, shape == Shape::grants_to_give);
+    }
+  }
+
   static const json::value* member(const json::value& value, std::string_view name) {
     const json::object* const object = value.if_object();
     return object == nullptr ? nullptr : object->if_contains({name.data(), name.size()});
@@ -109,15 +135,79 @@ class Naive {
     return true;
   }
 
+  bool read_pair(const json::value& pair) {
+    const json::value* const call = member(pair, "callId");
+    const json::value* const user = member(pair, "userId");
+    if (call == nullptr || user == nullptr || !read_id(*call)) return false;
+    text_ += ':';
+    return read_id(*user);
+  }
+
+  bool read_checks(const json::value& tree) {
+    const json::value* const list = member(tree, "checks");
+    if (list == nullptr || !list->is_array() || list->get_array().empty()) return false;
+    for (const json::value& pair : list->get_array()) {
+      if (!read_pair(pair)) return false;
+      text_ += ';';
+      ++checks_;
+    }
+    return true;
+  }
+
+  bool read_terms(const json::value& pair) {
+    if (const json::value* const expires = member(pair, "expiresAt")) {
+      if (!expires->is_string() || expires->get_string().size() > 64) return false;
+      const auto time = parse_time(std::string_view(expires->get_string()));
+      if (!time) return false;
+      text_ += '@' + format_time(*time);
+    }
+    if (const json::value* const note = member(pair, "note")) {
+      if (!note->is_string() || note->get_string().size() > 1024) return false;
+      if (note->get_string().find('\0') != json::string::npos) return false;
+      text_ += std::string(note->get_string());
+    }
+    return true;
+  }
+
+  bool read_grants(const json::value& tree, bool gives) {
+    if (!tree.is_object()) return false;
+    const json::value* const list = member(tree, "grants");
+    const json::value* const all_of = gives ? nullptr : member(tree, "allOf");
+    if ((list == nullptr) == (all_of == nullptr)) return false;
+    if (list != nullptr) {
+      if (!list->is_array()) return false;
+      for (const json::value& pair : list->get_array()) {
+        if (!read_pair(pair) || (gives && !read_terms(pair))) return false;
+        text_ += ';';
+      }
+    } else {
+      const json::value* const call = member(*all_of, "callId");
+      const json::value* const user = member(*all_of, "userId");
+      if ((call == nullptr) == (user == nullptr)) return false;
+      text_ += call != nullptr ? "c" : "u";
+      if (!read_id(call != nullptr ? *call : *user)) return false;
+    }
+    if (const json::value* const dry_run = member(tree, "dryRun")) {
+      if (!dry_run->is_bool()) return false;
+      if (dry_run->get_bool()) text_ += " dry";
+    }
+    if (const json::value* const revision = member(tree, "ifRevision")) {
+      if (!revision->is_int64() || revision->get_int64() < 0) return false;
+      text_ += " if " + std::to_string(revision->get_int64());
+    }
+    return true;
+  }
+
   std::string text_;
   std::size_t ids_ = 0;
+  std::size_t checks_ = 0;
 };
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
-  const Shape shape = (data[0] & 1) != 0 ? Shape::filter : Shape::call_access_list;
+  const auto shape = static_cast<Shape>(data[0] % 8 % 5);
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   const std::string whole = decode(shape, body, 0);
   for (std::uint32_t cuts = 1; cuts <= 3; ++cuts) {

@@ -13,6 +13,8 @@ struct Decoded {
   std::optional<DecodeError> error;
   std::vector<core::CallUsers> items;
   std::vector<CallId> calls;
+  std::vector<service::Pair> checks;
+  GrantsBody grants;
 };
 
 Decoded decode(Shape shape, std::string_view body, std::size_t piece_bytes,
@@ -27,10 +29,13 @@ Decoded decode(Shape shape, std::string_view body, std::size_t piece_bytes,
   if (decoded.error) return decoded;
   decoded.items = decoder.take_call_access_list();
   decoded.calls = decoder.take_call_ids();
+  decoded.checks = decoder.take_checks();
+  decoded.grants = decoder.take_grants();
   return decoded;
 }
 
-// What was read, as text: "1:2,3;4:" for an access list, "1,2" for a filter; or the error.
+// What was read, as text: "1:2,3;4:" for an access list, "1,2" for a filter, "1/2" for a pair; or
+// the error.
 std::string describe(const Decoded& decoded) {
   if (decoded.error) {
     return (decoded.error->kind == DecodeError::Kind::json ? "! " : "# ") + decoded.error->detail;
@@ -42,6 +47,20 @@ std::string describe(const Decoded& decoded) {
     text += ";";
   }
   for (const CallId call : decoded.calls) text += to_string(call) + ",";
+  for (const auto& [call, user] : decoded.checks) {
+    text += to_string(call) + "/" + to_string(user) + ",";
+  }
+  const GrantsBody& grants = decoded.grants;
+  for (const auto& [call, user, grant] : grants.pairs) {
+    text += to_string(call) + "/" + to_string(user);
+    if (grant.expires_at) text += "@" + format_time(*grant.expires_at);
+    if (!grant.note.empty()) text += "\"" + grant.note + "\"";
+    text += ",";
+  }
+  if (const auto* call = std::get_if<CallId>(&grants.all_of)) text += "call " + to_string(*call);
+  if (const auto* user = std::get_if<UserId>(&grants.all_of)) text += "user " + to_string(*user);
+  if (grants.is_dry_run) text += " dry";
+  if (grants.if_revision) text += " if " + std::to_string(*grants.if_revision);
   return text;
 }
 
@@ -255,6 +274,200 @@ TEST(Decoder, TellsWhatIsWrongWithAnAccessList) {
           {"no JSON in an item", R"({"callAccessList":[{"callId":"1","x":tru}]})",
            "! callAccessList[0]: " + kNotJson},
       });
+}
+
+TEST(Decoder, ReadsChecks) {
+  check(
+      Shape::checks,
+      {
+          {"one", R"({"checks":[{"callId":"1","userId":"2"}]})", "1/2,"},
+          {"user first", R"({"checks":[{"userId":"2","callId":"1"}]})", "1/2,"},
+          {"as sent",
+           R"( {"checks" : [ {"callId":"9","userId":"7"}, {"callId":"1","userId":"2"},)"
+           R"({"callId":"9","userId":"7"}]} )",
+           "9/7,1/2,9/7,"},
+          {"unknown members",
+           R"({"a":[{"checks":1}],"checks":[{"x":{"callId":1},"callId":"1","userId":"2","y":[]}],)"
+           R"("grants":0,"dryRun":"x"})",
+           "1/2,"},
+          {"escapes", R"({"ch\u0065cks":[{"c\u0061llId":"\u0031","userId":"2"}]})", "1/2,"},
+      });
+}
+
+TEST(Decoder, TellsWhatIsWrongWithChecks) {
+  const std::string good = R"({"callId":"1","userId":"2"},)";
+  check(
+      Shape::checks,
+      {
+          {"none", "{}", "! checks: is required"},
+          {"null", R"({"checks":null})", "! checks: must be an array"},
+          {"object", R"({"checks":{}})", "! checks: must be an array"},
+          {"no pair", R"({"checks":[]})", "! checks: must name at least one pair"},
+          {"twice", R"({"checks":[)" + good.substr(0, good.size() - 1) + R"(],"checks":[]})",
+           "! checks: is given twice"},
+          {"an id", R"({"checks":["1"]})", "! checks[0]: must be an object"},
+          {"a list", R"({"checks":[)" + good + "[]]}", "! checks[1]: must be an object"},
+          {"no callId", R"({"checks":[)" + good + R"({"userId":"2"}]})",
+           "! checks[1].callId: is required"},
+          {"no userId", R"({"checks":[)" + good + R"({"callId":"2"}]})",
+           "! checks[1].userId: is required"},
+          {"userIds", R"({"checks":[{"callId":"2","userIds":["2"]}]})",
+           "! checks[0].userId: is required"},
+          {"number", R"({"checks":[)" + good + good + good + R"({"callId":"1","userId":2}]})",
+           "! checks[3].userId: " + kDigits},
+          {"null id", R"({"checks":[{"callId":null,"userId":"2"}]})",
+           "! checks[0].callId: " + kDigits},
+          {"list of ids", R"({"checks":[{"callId":["1"],"userId":"2"}]})",
+           "! checks[0].callId: " + kDigits},
+          {"zero", R"({"checks":[{"callId":"1","userId":"0"}]})", "! checks[0].userId: " + kRange},
+          {"callId twice", R"({"checks":[{"callId":"1","userId":"2","callId":"1"}]})",
+           "! checks[0].callId: is given twice"},
+          {"cut short", R"({"checks":[)" + good + R"({"callId":"1")",
+           "! checks[1].callId: the JSON text ends too early"},
+          {"no JSON", R"({"checks":[)" + good + R"({"callId":"1","x":tru}]})",
+           "! checks[1]: " + kNotJson},
+          {"trailing bytes", R"({"checks":[{"callId":"1","userId":"2"}]}x)",
+           "! body: bytes after the end of the JSON value"},
+          {"too deep", R"({"checks":[)" + good + R"({"x":)" + nested(62) + "}]}",
+           "! checks[1]: nests deeper than 64 levels"},
+      });
+}
+
+TEST(Decoder, ReadsGrants) {
+  const std::string at = "2036-03-01T10:00:00Z";
+  const std::vector<Case> both = {
+      {"none", R"({"grants":[]})", ""},
+      {"one", R"({"grants":[{"callId":"1","userId":"2"}]})", "1/2,"},
+      {"as sent",
+       R"({"grants":[{"userId":"7","callId":"9"},{"callId":"1","userId":"2"},)"
+       R"({"callId":"9","userId":"7"}]})",
+       "9/7,1/2,9/7,"},
+      {"dry run", R"({"dryRun":true,"grants":[{"callId":"1","userId":"2"}]})", "1/2, dry"},
+      {"no dry run", R"({"grants":[{"callId":"1","userId":"2"}],"dryRun":false})", "1/2,"},
+      {"a revision", R"({"grants":[],"ifRevision":0,"dryRun":true})", " dry if 0"},
+      {"the greatest revision", R"({"ifRevision":9223372036854775807,"grants":[]})",
+       " if 9223372036854775807"},
+  };
+  check(Shape::grants_to_give, both);
+  check(Shape::grants_to_remove, both);
+  check(
+      Shape::grants_to_give,
+      {
+          {"terms",
+           R"({"grants":[{"callId":"1","userId":"2","expiresAt":")" + at +
+               R"(","note":"a \"b\" \u00fc"},{"note":"","callId":"3","userId":"4"}]})",
+           "1/2@" + at + "\"a \"b\" ü\",3/4,"},
+          {"offset",
+           R"({"grants":[{"callId":"1","userId":"2","expiresAt":"2036-03-01T11:00:00.25+01:00"}]})",
+           "1/2@2036-03-01T10:00:00.250Z,"},
+          {"longest note",
+           R"({"grants":[{"callId":"1","userId":"2","note":")" + std::string(1024, 'n') + "\"}]}",
+           "1/2\"" + std::string(1024, 'n') + "\","},
+          {"no allOf here", R"({"grants":[],"allOf":7})", ""},
+      });
+  check(Shape::grants_to_remove,
+        {
+            {"no terms here", R"({"grants":[{"callId":"1","userId":"2","expiresAt":7,"note":[]}]})",
+             "1/2,"},
+            {"all of a user", R"({"allOf":{"userId":"2"}})", "user 2"},
+            {"all of a call", R"({"allOf":{"callId":"1","x":0},"ifRevision":7})", "call 1 if 7"},
+        });
+}
+
+TEST(Decoder, TellsWhatIsWrongWithGrants) {
+  const std::string number = "must be a number from 0 to 9223372036854775807";
+  const std::string time = "must be a time like \"2026-03-01T10:00:00Z\" (RFC 3339)";
+  const std::string good = R"({"callId":"1","userId":"2"},)";
+  const std::vector<Case> both = {
+      {"null", R"({"grants":null})", "! grants: must be an array"},
+      {"a checks body", R"({"grants":[)" + good + R"({"callId":"1"}]})",
+       "! grants[1].userId: is required"},
+      {"no call", R"({"grants":[{"userId":"1"}]})", "! grants[0].callId: is required"},
+      {"number", R"({"grants":[)" + good + good + R"({"callId":1,"userId":"2"}]})",
+       "! grants[2].callId: " + kDigits},
+      {"dry run null", R"({"grants":[],"dryRun":null})", "! dryRun: must be true or false"},
+      {"dry run text", R"({"grants":[],"dryRun":"true"})", "! dryRun: must be true or false"},
+      {"dry run twice", R"({"dryRun":true,"grants":[],"dryRun":true})", "! dryRun: is given twice"},
+      {"revision null", R"({"grants":[],"ifRevision":null})", "! ifRevision: " + number},
+      {"revision text", R"({"grants":[],"ifRevision":"7"})", "! ifRevision: " + number},
+      {"revision negative", R"({"grants":[],"ifRevision":-1})", "! ifRevision: " + number},
+      {"revision a fraction", R"({"grants":[],"ifRevision":7.0})", "! ifRevision: " + number},
+      {"revision 2^63", R"({"grants":[],"ifRevision":9223372036854775808})",
+       "! ifRevision: " + number},
+      {"revision 2^64", R"({"grants":[],"ifRevision":18446744073709551616})",
+       "! ifRevision: " + number},
+      {"revision true", R"({"grants":[],"ifRevision":true})", "! ifRevision: " + number},
+  };
+  check(Shape::grants_to_give, both);
+  check(Shape::grants_to_remove, both);
+  const auto with = [](std::string member) {
+    return R"({"grants":[{"callId":"1","userId":"2",)" + member + "}]}";
+  };
+  check(
+      Shape::grants_to_give,
+      {
+          {"none", "{}", "! grants: is required"},
+          {"all of a user", R"({"allOf":{"userId":"2"}})", "! grants: is required"},
+          {"expiry null", with(R"("expiresAt":null)"), "! grants[0].expiresAt: " + time},
+          {"expiry number", with(R"("expiresAt":1780000000)"), "! grants[0].expiresAt: " + time},
+          {"expiry without offset", with(R"("expiresAt":"2036-03-01T10:00:00")"),
+           "! grants[0].expiresAt: " + time},
+          {"expiry that goes on",
+           with(R"("expiresAt":"2036-03-01T10:00:00.)" + std::string(2000, '0') + "Z\""),
+           "! grants[0].expiresAt: " + time},
+          {"expiry twice",
+           with(R"("expiresAt":"2036-03-01T10:00:00Z","expiresAt":"2036-03-01T10:00:00Z")"),
+           "! grants[0].expiresAt: is given twice"},
+          {"note null", with(R"("note":null)"), "! grants[0].note: must be a string"},
+          {"note list", with(R"("note":["a"])"), "! grants[0].note: must be a string"},
+          {"note too long", with(R"("note":")" + std::string(1025, 'n') + "\""),
+           "! grants[0].note: must be at most 1024 bytes long"},
+          {"note much too long", with(R"("note":")" + std::string(100'000, 'n') + "\""),
+           "! grants[0].note: must be at most 1024 bytes long"},
+          {"note with NUL", with(R"("note":"a\u0000b")"), "! grants[0].note: must not contain NUL"},
+      });
+  check(Shape::grants_to_remove,
+        {
+            {"none", "{}", "! body: must have either grants or allOf"},
+            {"both", R"({"grants":[],"allOf":{"userId":"2"}})",
+             "! body: must have either grants or allOf"},
+            {"allOf null", R"({"allOf":null})", "! allOf: must be an object"},
+            {"allOf nothing", R"({"allOf":{}})", "! allOf: must have either a callId or a userId"},
+            {"allOf both", R"({"allOf":{"userId":"2","callId":"1"}})",
+             "! allOf: must have either a callId or a userId"},
+            {"allOf bad id", R"({"allOf":{"userId":2}})", "! allOf.userId: " + kDigits},
+            {"allOf twice", R"({"allOf":{"userId":"2"},"allOf":{"userId":"2"}})",
+             "! allOf: is given twice"},
+        });
+}
+
+TEST(Decoder, CountsChecksAndPairs) {
+  const std::string pair = R"({"callId":"1","userId":"2"})";
+  const auto list_of = [&](std::string name, std::size_t count) {
+    std::string body = "{\"" + name + "\":[";
+    for (std::size_t i = 0; i < count; ++i) body += (i > 0 ? "," : "") + pair;
+    return body + "]}";
+  };
+  const DecodeLimits limits{.nesting_max = 64, .ids_max = 6, .checks_max = 2};
+  const DecodeLimits few_ids{.nesting_max = 64, .ids_max = 3, .checks_max = 2};
+  for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{5}}) {
+    const auto outcome = [&](Shape shape, const std::string& body, DecodeLimits its_limits) {
+      return describe(decode(shape, body, piece, its_limits));
+    };
+    EXPECT_EQ(outcome(Shape::checks, list_of("checks", 2), limits), "1/2,1/2,");
+    EXPECT_EQ(outcome(Shape::checks, list_of("checks", 3), limits),
+              "# at most 2 checks in one request");
+    EXPECT_EQ(outcome(Shape::checks, list_of("checks", 2), few_ids),
+              "# at most 3 ids in one request");
+    EXPECT_EQ(outcome(Shape::checks, list_of("checks", 3) + "x", limits),
+              "! body: bytes after the end of the JSON value");
+    for (const Shape shape : {Shape::grants_to_give, Shape::grants_to_remove}) {
+      EXPECT_EQ(outcome(shape, list_of("grants", 3), limits), "1/2,1/2,1/2,");
+      EXPECT_EQ(outcome(shape, list_of("grants", 4), limits), "# at most 6 ids in one request");
+    }
+  }
+  EXPECT_EQ(describe(decode(Shape::checks, list_of("checks", 10'001), 4096)),
+            "# at most 10000 checks in one request");
 }
 
 TEST(Decoder, CountsIdsAsSent) {

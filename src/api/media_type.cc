@@ -8,7 +8,7 @@
 namespace earshot::api {
 namespace {
 
-constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kMediaType = "application/json";
 
 bool is_token_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -83,12 +83,12 @@ bool take_parameter(Cursor& cursor) {
 }  // namespace
 
 bool is_json_media_type(std::string_view content_type) {
-  if (content_type == kJson) return true;
-  if (content_type.size() < kJson.size() ||
-      !equals_ignoring_case(content_type.substr(0, kJson.size()), kJson)) {
+  if (content_type == kMediaType) return true;
+  if (content_type.size() < kMediaType.size() ||
+      !equals_ignoring_case(content_type.substr(0, kMediaType.size()), kMediaType)) {
     return false;
   }
-  Cursor cursor(content_type.substr(kJson.size()));
+  Cursor cursor(content_type.substr(kMediaType.size()));
   for (;;) {
     cursor.skip_space();
     if (cursor.done()) return true;

@@ -30,6 +30,11 @@ enum class Operation : std::uint8_t {
   add_users_access,
   get_users_access,
   delete_users_access,
+  check_access,
+  list_call_access,
+  list_user_access,
+  give_grants,
+  remove_grants,
   healthz,
   readyz,
   metrics,
@@ -84,7 +89,7 @@ class Metrics {
   static constexpr std::size_t kDurations = 18;
   static constexpr std::size_t kCommands = 13;
   static constexpr std::size_t kSyncs = 14;
-  static constexpr std::size_t kStatuses = 16;
+  static constexpr std::size_t kStatuses = 19;
 
  private:
   // Each thread adds to one of a few of these, and a scrape sums them up.

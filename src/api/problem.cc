@@ -8,8 +8,9 @@ namespace {
 
 constexpr std::array<std::string_view, kReasons> kReasonNames = {
     "path",           "method",        "credentials",      "scope",       "rate_per_second",
-    "rate_per_day",   "body_too_long", "media_type",       "json",        "too_many_ids",
-    "unknown_calls",  "unknown_users", "not_ready",        "unavailable", "fault",
+    "rate_per_day",   "body_too_long", "media_type",       "parameter",   "json",
+    "too_many_ids",   "unknown_calls", "unknown_users",    "history",     "changed_calls",
+    "key_in_use",     "key_used",      "not_ready",        "unavailable", "fault",
     "malformed_head", "head_too_long", "request_too_slow", "expectation", "transfer_coding",
     "http_version",
 };
@@ -28,10 +29,11 @@ Problem service_unavailable(Reason reason) {
   return problem;
 }
 
+// "callIds not found: 7,8 and 3 more".
 template <class IdType>
-std::string ids_not_found(std::string_view member, std::span<const IdType> ids) {
-  std::string text(member);
-  text += " not found: ";
+std::string list_ids(std::string_view what, std::span<const IdType> ids) {
+  std::string text(what);
+  text += ": ";
   const std::size_t named = std::min(ids.size(), kIdsNamedMax);
   for (std::size_t i = 0; i < named; ++i) {
     if (i > 0) text += ',';
@@ -96,6 +98,12 @@ Problem unsupported_media_type(std::string what) {
   return problem;
 }
 
+Problem bad_request(std::string what) {
+  Problem problem = make_problem(400, Reason::parameter, "Bad request");
+  problem.more.push_back(std::move(what));
+  return problem;
+}
+
 Problem bad_json(std::string what) {
   Problem problem = make_problem(400, Reason::json, kBadJson);
   problem.more.push_back(std::move(what));
@@ -110,14 +118,42 @@ Problem too_many_ids(std::string what) {
 
 Problem unknown_calls(std::span<const CallId> ids) {
   Problem problem = make_problem(400, Reason::unknown_calls, "Some calls not found");
-  problem.more.push_back(ids_not_found("callIds", ids));
+  problem.more.push_back(list_ids("callIds not found", ids));
   return problem;
 }
 
 Problem unknown_users(std::span<const UserId> ids) {
   Problem problem = make_problem(400, Reason::unknown_users, "Some users not found");
-  problem.more.push_back(ids_not_found("userIds", ids));
+  problem.more.push_back(list_ids("userIds not found", ids));
   return problem;
+}
+
+Problem no_such_call(CallId id) {
+  return make_problem(404, Reason::unknown_calls, "Call ID " + to_string(id) + " was not found");
+}
+
+Problem no_such_user(UserId id) {
+  return make_problem(404, Reason::unknown_users, "User ID " + to_string(id) + " was not found");
+}
+
+Problem history_gone(std::string what) {
+  Problem problem = make_problem(410, Reason::history, "History is not kept that far back");
+  problem.more.push_back(std::move(what));
+  return problem;
+}
+
+Problem calls_changed(std::span<const CallId> ids) {
+  Problem problem = make_problem(409, Reason::changed_calls, "Some calls have changed");
+  problem.more.push_back(list_ids("callIds changed", ids));
+  return problem;
+}
+
+Problem key_in_use() {
+  return make_problem(409, Reason::key_in_use, "A request with this key is still running");
+}
+
+Problem key_used() {
+  return make_problem(422, Reason::key_used, "This key was used for another request");
 }
 
 Problem not_ready(std::string why) {

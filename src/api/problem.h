@@ -27,10 +27,15 @@ enum class Reason : std::uint8_t {
   rate_per_day,
   body_too_long,
   media_type,
+  parameter,
   json,
   too_many_ids,
   unknown_calls,
   unknown_users,
+  history,
+  changed_calls,
+  key_in_use,
+  key_used,
   not_ready,
   unavailable,
   fault,
@@ -66,10 +71,17 @@ Problem scope_missing(std::string_view scope);
 Problem rate_exceeded(auth::RateLimiter::Refusal refusal, const auth::RateLimits& limits);
 Problem body_too_long(std::size_t bytes_max);
 Problem unsupported_media_type(std::string what);
+Problem bad_request(std::string what);
 Problem bad_json(std::string what);
 Problem too_many_ids(std::string what);
 Problem unknown_calls(std::span<const CallId> ids);
 Problem unknown_users(std::span<const UserId> ids);
+Problem no_such_call(CallId id);
+Problem no_such_user(UserId id);
+Problem history_gone(std::string what);
+Problem calls_changed(std::span<const CallId> ids);
+Problem key_in_use();
+Problem key_used();
 Problem not_ready(std::string why);
 
 // A request that its key does not let in. REQUIRES: it is not admitted.

@@ -8,9 +8,9 @@ namespace earshot::api {
 namespace {
 
 // Walks over a text, from token to token; white space before each is passed over.
-class Cursor {
+class Scanner {
  public:
-  Cursor(std::string_view text, std::size_t ids_max)
+  Scanner(std::string_view text, std::size_t ids_max)
       : at_(text.data()), end_(text.data() + text.size()), ids_left_(ids_max) {}
 
   bool take(char token) {
@@ -58,54 +58,72 @@ class Cursor {
   std::size_t ids_left_;
 };
 
-bool take_item(Cursor& cursor, core::CallUsers& item, std::vector<UserId>& users) {
-  if (!cursor.take('{') || !cursor.take_name(R"("callId")") || !cursor.take_id(item.call)) {
+bool take_item(Scanner& scanner, core::CallUsers& item, std::vector<UserId>& users) {
+  if (!scanner.take('{') || !scanner.take_name(R"("callId")") || !scanner.take_id(item.call)) {
     return false;
   }
-  if (!cursor.take(',') || !cursor.take_name(R"("userIds")") || !cursor.take('[')) return false;
+  if (!scanner.take(',') || !scanner.take_name(R"("userIds")") || !scanner.take('[')) return false;
   users.clear();
-  if (!cursor.take(']')) {
+  if (!scanner.take(']')) {
     do {
       UserId user;
-      if (!cursor.take_id(user)) return false;
+      if (!scanner.take_id(user)) return false;
       users.push_back(user);
-    } while (cursor.take(','));
-    if (!cursor.take(']')) return false;
+    } while (scanner.take(','));
+    if (!scanner.take(']')) return false;
   }
   item.users.assign(users.begin(), users.end());
-  return cursor.take('}');
+  return scanner.take('}');
 }
 
 }  // namespace
 
 bool scan_filter(std::string_view text, std::size_t ids_max, std::vector<CallId>& ids) {
-  Cursor cursor(text, ids_max);
-  if (!cursor.take('{') || !cursor.take_name(R"("filter")")) return false;
-  if (!cursor.take('{') || !cursor.take_name(R"("callIds")") || !cursor.take('[')) return false;
+  Scanner scanner(text, ids_max);
+  if (!scanner.take('{') || !scanner.take_name(R"("filter")")) return false;
+  if (!scanner.take('{') || !scanner.take_name(R"("callIds")") || !scanner.take('[')) return false;
   do {
     CallId id;
-    if (!cursor.take_id(id)) return false;
+    if (!scanner.take_id(id)) return false;
     ids.push_back(id);
-  } while (cursor.take(','));
-  return cursor.take(']') && cursor.take('}') && cursor.take('}') && cursor.take_end();
+  } while (scanner.take(','));
+  return scanner.take(']') && scanner.take('}') && scanner.take('}') && scanner.take_end();
 }
 
 bool scan_call_access_list(std::string_view text, std::size_t ids_max,
                            std::vector<core::CallUsers>& items) {
-  Cursor cursor(text, ids_max);
-  if (!cursor.take('{') || !cursor.take_name(R"("callAccessList")") || !cursor.take('[')) {
+  Scanner scanner(text, ids_max);
+  if (!scanner.take('{') || !scanner.take_name(R"("callAccessList")") || !scanner.take('[')) {
     return false;
   }
   std::vector<UserId> users;  // of one item; each item's own are exactly as large as they must be
-  if (!cursor.take(']')) {
+  if (!scanner.take(']')) {
     do {
       core::CallUsers item;
-      if (!take_item(cursor, item, users)) return false;
+      if (!take_item(scanner, item, users)) return false;
       items.push_back(std::move(item));
-    } while (cursor.take(','));
-    if (!cursor.take(']')) return false;
+    } while (scanner.take(','));
+    if (!scanner.take(']')) return false;
   }
-  return cursor.take('}') && cursor.take_end();
+  return scanner.take('}') && scanner.take_end();
+}
+
+bool scan_checks(std::string_view text, std::size_t checks_max,
+                 std::vector<service::Pair>& checks) {
+  Cursor cursor(text, 2 * checks_max);
+  if (!cursor.take('{') || !cursor.take_name(R"("checks")") || !cursor.take('[')) return false;
+  do {
+    service::Pair pair;
+    if (!cursor.take('{') || !cursor.take_name(R"("callId")") || !cursor.take_id(pair.call)) {
+      return false;
+    }
+    if (!cursor.take(',') || !cursor.take_name(R"("userId")") || !cursor.take_id(pair.user)) {
+      return false;
+    }
+    if (!cursor.take('}')) return false;
+    checks.push_back(pair);
+  } while (cursor.take(','));
+  return cursor.take(']') && cursor.take('}') && cursor.take_end();
 }
 
 }  // namespace earshot::api

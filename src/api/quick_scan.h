@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "core/decide.h"
+#include "service/explain.h"
 
 namespace earshot::api {
 
@@ -19,5 +20,8 @@ bool scan_filter(std::string_view text, std::size_t ids_max, std::vector<CallId>
 // Reads {"callAccessList":[{"callId":"…","userIds":["…"…]}…]} in the same way; lists may be empty.
 bool scan_call_access_list(std::string_view text, std::size_t ids_max,
                            std::vector<core::CallUsers>& items);
+
+// Reads {"checks":[{"callId":"…","userId":"…"}…]} in the same way; there must be a pair.
+bool scan_checks(std::string_view text, std::size_t checks_max, std::vector<service::Pair>& checks);
 
 }  // namespace earshot::api

@@ -2,38 +2,38 @@
 // merged or resolved.
 #pragma once
 
-#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "api/decode.h"
 #include "api/metrics.h"
-#include "auth/scopes.h"
+#include "api/query.h"
 
 namespace earshot::api {
 
-struct Route {
-  std::string_view path;
-  std::string_view method;
-  Operation operation = Operation::none;
-  bool is_neighbour = false;  // served where operators look, and without credentials
-  std::string_view scope;
-  Shape shape = Shape::filter;
+class Exchange;
+
+// Whose manners a path has.
+enum class Surface : std::uint8_t {
+  gong,       // the query is ignored; what is wrong with a field is told as bad JSON
+  earshot,    // the query is read
+  neighbour,  // served where operators look, and without credentials
 };
 
-inline constexpr std::string_view kUsersAccessPath = "/v2/calls/users-access";
-
-inline constexpr std::array<Route, 7> kRoutes = {{
-    {kUsersAccessPath, "POST", Operation::get_users_access, false, auth::kScopeCallAccessRead,
-     Shape::filter},
-    {kUsersAccessPath, "PUT", Operation::add_users_access, false, auth::kScopeCallAccessWrite,
-     Shape::call_access_list},
-    {kUsersAccessPath, "DELETE", Operation::delete_users_access, false, auth::kScopeCallAccessWrite,
-     Shape::call_access_list},
-    {"/healthz", "GET", Operation::healthz, true, {}, {}},
-    {"/readyz", "GET", Operation::readyz, true, {}, {}},
-    {"/metrics", "GET", Operation::metrics, true, {}, {}},
-    {"/openapi.json", "GET", Operation::openapi, true, {}, {}},
-}};
+struct Route {
+  std::string_view path;  // "{callId}" stands for one segment
+  std::string_view method;
+  Operation operation = Operation::none;
+  Surface surface = Surface::gong;
+  std::string_view scope{};
+  std::optional<Shape> body{};  // nothing: none is looked at
+  bool takes_revision = false;  // x-earshot-revision says which is the oldest to answer from
+  bool takes_idempotency_key = false;
+  Parameters parameters = 0;            // of the query
+  void (*answer)(Exchange&) = nullptr;  // null for neighbours
+};
 
 // Which tables an address serves.
 struct Served {
@@ -42,22 +42,13 @@ struct Served {
 };
 
 struct RouteMatch {
-  const Route* route = nullptr;  // null where path or method is unknown
-  std::string_view allow;        // the methods of the path; empty where the path is unknown
+  const Route* route = nullptr;   // null where path or method is unknown
+  std::string allow;              // where the method is: the methods of the path
+  std::string_view segment;       // what stands in the path for "{…}"
+  std::string_view segment_name;  // and its name there
 };
 
-constexpr RouteMatch find_route(std::string_view path, std::string_view method, Served served) {
-  RouteMatch match;
-  for (const Route& route : kRoutes) {
-    if (route.path != path) continue;
-    if (!(route.is_neighbour ? served.neighbours : served.operations)) continue;
-    if (route.method == method) {
-      match.route = &route;
-      return match;
-    }
-    match.allow = route.is_neighbour ? "GET" : "DELETE, POST, PUT";
-  }
-  return match;
-}
+// The views are good as long as the path.
+RouteMatch find_route(std::string_view path, std::string_view method, Served served);
 
 }  // namespace earshot::api

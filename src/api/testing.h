@@ -30,7 +30,7 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method = "POST";
-  std::string path = kPath;
+  std::string path = kPath;  // with the query
   Fields fields{};
   std::string body{};
   bool is_admin = false;
@@ -132,7 +132,8 @@ class ApplicationTest : public testing::Test {
       const CompanyId company{id};
       store_.apply({company, false, core::Company{company, "C"}});
       put_key(company, id == 1 ? "ACME" : "OTHER",
-              {"api:call-user-access:read", "api:call-user-access:write"});
+              {"api:call-user-access:read", "api:call-user-access:write", "earshot:access:read",
+               "earshot:grants:write"});
       for (const std::uint64_t user : {31, 32, 33, 34}) {
         core::User person;
         person.id = UserId{id * 100 + user};
@@ -177,7 +178,8 @@ class ApplicationTest : public testing::Test {
     for (const auto& [name, value] : copy.fields) fields.push_back({name, value});
     http::RequestHead head;
     head.method = copy.method;
-    head.path = head.target = copy.path;
+    head.target = copy.path;
+    head.path = head.target.substr(0, head.target.find('?'));
     head.fields = fields;
     head.remote_address = "127.0.0.1";
     head.is_admin = copy.is_admin;

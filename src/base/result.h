@@ -14,6 +14,7 @@ enum class Code {
   not_found,             // something named does not exist; the message says which
   unavailable,           // try again later: overloaded, draining, or the store cannot commit
   conflict,              // in use, or there already
+  gone,                  // it was there, and is kept no longer; the message says from where on
   denied,                // whoever asks may not, or may not any more
   internal,              // a fault of ours or of the machine; never shown to clients
 };
@@ -43,6 +44,7 @@ inline Error invalid_argument(std::string message) {
 inline Error not_found(std::string message) { return {Code::not_found, std::move(message)}; }
 inline Error unavailable(std::string message) { return {Code::unavailable, std::move(message)}; }
 inline Error conflict(std::string message) { return {Code::conflict, std::move(message)}; }
+inline Error gone(std::string message) { return {Code::gone, std::move(message)}; }
 inline Error denied(std::string message) { return {Code::denied, std::move(message)}; }
 inline Error internal(std::string message) { return {Code::internal, std::move(message)}; }
 

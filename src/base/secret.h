@@ -8,12 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/digest.h"
+
 namespace earshot {
-
-using Digest = std::array<std::uint8_t, 32>;
-
-// SHA-256 of the two texts one after the other. Any thread.
-Digest sha256(std::string_view first, std::string_view second = {});
 
 // SHA-256 over salt and secret.
 struct SecretHash {

@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
+#include "base/output.h"
 #include "base/result.h"
 #include "cli/command.h"
-#include "cli/output.h"
 
 namespace earshot::cli {
 

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "base/output.h"
 #include "base/result.h"
-#include "cli/output.h"
 #include "service/records.h"
 
 namespace earshot::cli {

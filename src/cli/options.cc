@@ -2,7 +2,6 @@
 
 #include <sched.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -12,6 +11,10 @@
 #include <utility>
 
 #include "auth/scopes.h"
+#include "cli/client_options.h"
+#include "cli/completion.h"
+#include "cli/manual.h"
+#include "cli/parser.h"
 #include "cli/values.h"
 #include "records/limits.h"
 
@@ -21,176 +24,18 @@ namespace {
 constexpr std::string_view kVersion = EARSHOT_VERSION;
 constexpr std::string_view kStoreDefault = "./earshot-data";
 
-constexpr std::string_view kOverview =
-    R"(earshot: individual access to calls, served as PUT, POST and DELETE /v2/calls/users-access
+constexpr std::string_view kIntroduction =
+    "earshot: who may hear recorded calls, and individual access to them, over HTTP\n";
 
-  earshot serve                    serve the store
-  earshot load FILE...             apply records, one JSON object a line
-  earshot dump                     print every record
-  earshot key create|list|revoke   the access keys of companies
-  earshot backup DIR               copy the store, while it is served too
-  earshot verify                   check that the store is sound
-  earshot migrate                  make or upgrade the tables of a PostgreSQL database
-  earshot version                  print the version
-  earshot help, earshot --help     print this; `earshot COMMAND --help` lists the options of one
+constexpr std::string_view kClosing = R"(
+`earshot COMMAND --help` lists the options of one.
 
 A store is a directory (--store DIR) or a database (--store postgresql://USER@HOST/DATABASE, for any
 number of servers). A command whose directory a server has open is carried out by that server. A
 password belongs in a file: --config, or PostgreSQL's own ~/.pgpass.
+
+A server is asked with a key: EARSHOT_KEY=accessKey:secret, or --key-file FILE.
 )";
-
-constexpr std::string_view kKeyOverview = R"(earshot key: the access keys of companies
-
-  earshot key create --company ID --scope SCOPE...   make a key; its secret is shown once
-  earshot key list                                   list the keys, without secrets
-  earshot key revoke ACCESSKEY                       end a key, at once
-
-`earshot key create --help` and the like list the options.
-)";
-
-constexpr std::string_view kPrecedence =
-    "Every option is also a variable (--rate-per-day: EARSHOT_RATE_PER_DAY) and a line of the file "
-    "given with --config (rate-per-day=10000). The command line outweighs variables, and these the "
-    "file.";
-
-std::string variable_of(std::string_view option) {
-  std::string name = "EARSHOT_";
-  for (const char c : option.substr(2)) {
-    name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  }
-  return name;
-}
-
-std::string text_of_bytes(std::uint64_t bytes) {
-  if (bytes >= 1 << 20 && bytes % (1 << 20) == 0) return std::to_string(bytes >> 20) + "MiB";
-  if (bytes >= 1 << 10 && bytes % (1 << 10) == 0) return std::to_string(bytes >> 10) + "KiB";
-  return std::to_string(bytes);
-}
-
-std::string text_of_duration(std::chrono::milliseconds duration) {
-  const auto millis = duration.count();
-  return millis % 1000 == 0 ? std::to_string(millis / 1000) + "s" : std::to_string(millis) + "ms";
-}
-
-// A URL in the wrong place is quoted by the parser; what stands before its host is nobody's
-// business.
-std::string without_credentials(std::string message) {
-  for (std::size_t at = message.find("://"); at != std::string::npos;
-       at = message.find("://", at + 3)) {
-    const std::size_t begin = at + 3;
-    const std::size_t end = std::min(message.find_first_of(" '", begin), message.size());
-    const std::size_t sign = message.substr(begin, end - begin).rfind('@');
-    if (sign != std::string::npos) message.replace(begin, sign, "...");
-  }
-  return message;
-}
-
-// The options of one command, over CLI11.
-class Parser {
- public:
-  Parser(const std::string& command, const std::string& description)
-      : app_(description, "earshot " + command) {
-    app_.set_config("--config", "", "read options from this file")->type_name("FILE");
-    app_.footer(std::string(kPrecedence));
-    // Lines for other commands: one file may serve them all.
-    app_.allow_config_extras(CLI::config_extras_mode::ignore);
-  }
-
-  // Only options of this command may stand in the file.
-  void refuse_unknown_in_file() { app_.allow_config_extras(CLI::config_extras_mode::error); }
-
-  CLI::Option* text(const std::string& name, std::string& value, const std::string& help,
-                    const std::string& type) {
-    return app_.add_option(name, value, help)->type_name(type);
-  }
-
-  CLI::Option* texts(const std::string& name, std::vector<std::string>& values,
-                     const std::string& help, const std::string& type) {
-    auto* option = app_.add_option(name, values, help)->type_name(type);
-    // Else it takes every word after it, and a stray word is no error.
-    return name.starts_with("--") ? option->allow_extra_args(false) : option;
-  }
-
-  void flag(const std::string& name, bool& value, const std::string& help) {
-    app_.add_flag(name, value, help);
-  }
-
-  // An option that `read` makes a value of, and `keep` keeps.
-  template <class Read, class Keep>
-  CLI::Option* value(const std::string& name, const std::string& help, const std::string& type,
-                     Read read, Keep keep) {
-    const auto take = [name, read, keep](const std::string& text) {
-      auto result = read(text);
-      if (!result) throw CLI::ValidationError(name, result.error().message);
-      keep(*result);
-    };
-    return app_.add_option_function<std::string>(name, take, help)->type_name(type);
-  }
-
-  template <class Number>
-  void bytes(const std::string& name, Number& number, const std::string& help) {
-    value(name, help, "BYTES", parse_bytes, [&number](std::uint64_t bytes) {
-      number = static_cast<Number>(bytes);
-    })->default_str(text_of_bytes(number));
-  }
-
-  void duration(const std::string& name, std::chrono::milliseconds& duration,
-                const std::string& help) {
-    value(name, help, "TIME", parse_duration, [&duration](std::chrono::milliseconds parsed) {
-      duration = parsed;
-    })->default_str(text_of_duration(duration));
-  }
-
-  template <class Number>
-  void count(const std::string& name, Number& number, std::uint64_t min, std::uint64_t max,
-             const std::string& help) {
-    value(
-        name, help, "N",
-        [min, max](const std::string& text) { return parse_count(text, min, max); },
-        [&number](std::uint64_t parsed) { number = static_cast<Number>(parsed); })
-        ->default_str(std::to_string(number));
-  }
-
-  // Whether it was said by any means. REQUIRES: parse() was called, and the option is declared.
-  bool is_given(const std::string& name) const { return app_.get_option(name)->count() > 0; }
-
-  // Nothing where all is well; Text where help was asked for.
-  Result<std::optional<Text>> parse(std::span<const std::string> arguments,
-                                    const Environment& environment) {
-    std::vector<std::string> all = with_environment(arguments, environment);
-    std::ranges::reverse(all);  // as CLI11 wants them
-    try {
-      app_.parse(std::move(all));
-    } catch (const CLI::CallForHelp&) {
-      return std::optional(Text{app_.help()});
-    } catch (const CLI::Error& error) {
-      std::string message = error.what();
-      std::ranges::replace(message, '\n', ' ');
-      return invalid_argument(without_credentials(std::move(message)));
-    }
-    return std::optional<Text>();
-  }
-
- private:
-  // CLI11 would let the file outweigh variables; so they come in as arguments, where none is given.
-  std::vector<std::string> with_environment(std::span<const std::string> arguments,
-                                            const Environment& environment) {
-    std::vector<std::string> all;
-    for (const CLI::Option* option : app_.get_options()) {
-      const std::string name = option->get_name();
-      if (!name.starts_with("--") || name == "--help") continue;
-      const bool is_given = std::ranges::any_of(arguments, [&](const std::string& argument) {
-        return argument == name || argument.starts_with(name + "=");
-      });
-      if (is_given) continue;
-      if (const auto value = environment(variable_of(name))) all.push_back(name + "=" + *value);
-    }
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return all;
-  }
-
-  CLI::App app_;
-};
 
 std::string absolute(const std::string& path) {
   return std::filesystem::absolute(path).lexically_normal().string();
@@ -305,6 +150,15 @@ void declare_postgres(Parser& parser, store::PostgresOptions& options) {
               "over PostgreSQL: read replicas, for reads that say which revision they need", "URL");
 }
 
+// Clients rely on no less than what they are promised.
+Result<std::chrono::seconds> parse_idempotency_keep(std::string_view text) {
+  const auto time = std::chrono::duration_cast<std::chrono::seconds>(TRY(parse_duration(text)));
+  if (time < std::chrono::hours(24)) {
+    return invalid_argument("'" + std::string(text) + "' is less than 24h");
+  }
+  return time;
+}
+
 void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
   parser
       .text("--listen", options.server.listen, "address to serve; port 0 picks a free one",
@@ -345,6 +199,12 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
                "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
                  options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
                });
+  parser
+      .value("--idempotency-keep",
+             "answer a request with the Idempotency-Key of an earlier one as that was, for so long",
+             "TIME", parse_idempotency_keep,
+             [&options](std::chrono::seconds time) { options.store.idempotency_keep = time; })
+      ->default_str("24h");
   parser.count("--threads", options.server.threads, 1, 1024, "threads that serve connections");
   parser
       .value("--log-requests", "refused-and-changed, all, or a share (0.01) of the rest", "WHICH",
@@ -373,7 +233,7 @@ std::size_t count_processors() {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
-Result<Task> parse_serve(std::span<const std::string> arguments, const Environment& environment) {
+Result<Task> parse_serve(const Invocation& invocation) {
   ServeOptions options;
   ServeTexts texts;
   options.store.directory = kStoreDefault;
@@ -381,7 +241,7 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
   Parser parser("serve", "Serves the store until SIGTERM.");
   parser.refuse_unknown_in_file();
   declare_serve(parser, options, texts);
-  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+  if (auto help = TRY(parser.parse(invocation))) return Task(std::move(*help));
 
   TRY(check_store_place(options.store.directory));
   const bool is_database = store::is_postgres_url(options.store.directory);
@@ -389,6 +249,7 @@ Result<Task> parse_serve(std::span<const std::string> arguments, const Environme
   if (is_database) {
     options.postgres.url = std::exchange(options.store.directory, {});
     options.postgres.retention = options.store.retention;
+    options.postgres.idempotency_keep = options.store.idempotency_keep;
     TRY(check_store_times(options.postgres));
     TRY(check_replica(options.postgres.replica_url));
   }
@@ -434,6 +295,7 @@ void declare_key_create(Parser& parser, Command& command) {
       ->required();
   std::string known;
   for (const auto scope : auth::kKnownScopes) known += "\n" + std::string(scope);
+  parser.suggest("--scope", {auth::kKnownScopes.begin(), auth::kKnownScopes.end()});
   parser.texts("--scope", command.scopes, "what the key may do; may come again:" + known, "SCOPE")
       ->required()
       ->check([](const std::string& scope) {
@@ -472,8 +334,7 @@ std::string description_of(Verb verb) {
   return "";
 }
 
-Result<Task> parse_store_command(Verb verb, std::span<const std::string> arguments,
-                                 const Environment& environment) {
+Result<Task> parse_store_command(Verb verb, const Invocation& invocation) {
   StoreCommands task;
   task.store = kStoreDefault;
   Command command;
@@ -503,7 +364,7 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
     case Verb::dump:
       break;
   }
-  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+  if (auto help = TRY(parser.parse(invocation))) return Task(std::move(*help));
   TRY(check_store_place(task.store));
   std::ranges::sort(command.scopes);
   command.scopes.erase(std::unique(command.scopes.begin(), command.scopes.end()),
@@ -523,48 +384,151 @@ Result<Task> parse_store_command(Verb verb, std::span<const std::string> argumen
   return Task(std::move(task));
 }
 
-Result<Task> parse_key(std::span<const std::string> arguments, const Environment& environment) {
-  const std::string action = arguments.empty() ? "" : arguments.front();
-  if (action == "--help" || action == "-h") return Task(Text{std::string(kKeyOverview)});
-  for (const Verb verb : {Verb::key_create, Verb::key_list, Verb::key_revoke}) {
-    if (name_of(verb) == "key " + action) {
-      return parse_store_command(verb, arguments.subspan(1), environment);
-    }
-  }
-  return invalid_argument("key: say create, list or revoke; see earshot key --help");
-}
-
-Result<Task> parse_migrate(std::span<const std::string> arguments, const Environment& environment) {
+Result<Task> parse_migrate(const Invocation& invocation) {
   Migrate task;
   Parser parser("migrate",
                 "Makes the tables of a database, or brings them to this release's version. Servers "
                 "of the release before may go on.");
   parser.text("--store", task.url, "postgresql:// URL of the database", "URL");
   parser.flag("--citus", task.citus, "distribute the tables by company over a Citus cluster");
-  if (auto help = TRY(parser.parse(arguments, environment))) return Task(std::move(*help));
+  if (auto help = TRY(parser.parse(invocation))) return Task(std::move(*help));
   if (!store::is_postgres_url(task.url)) {
     return invalid_argument("migrate: give --store postgresql://…; a directory needs no migration");
   }
   return Task(std::move(task));
 }
 
+template <Verb kVerb>
+Result<Task> parse_verb(const Invocation& invocation) {
+  return parse_store_command(kVerb, invocation);
+}
+
+Result<Task> parse_completion(const Invocation& invocation) {
+  std::vector<std::string> shells;
+  Parser parser("completion",
+                "Prints what makes a shell complete the commands and options of earshot.");
+  parser.choice("SHELL", shells, {"bash", "zsh", "fish"}, "for which", "SHELL")
+      ->required()
+      ->expected(1);
+  if (auto help = TRY(parser.parse(invocation))) return Task(std::move(*help));
+  return Task(Text{make_completion(shells.at(0), describe_commands())});
+}
+
+Result<Task> parse_man(const Invocation& invocation) {
+  Parser parser("man", "Prints the manual page: earshot man | man -l -");
+  if (auto help = TRY(parser.parse(invocation))) return Task(std::move(*help));
+  return Task(Text{make_manual(describe_commands())});
+}
+
+Result<Task> parse_version(const Invocation&) {
+  return Task(Text{"earshot " + std::string(kVersion) + "\n"});
+}
+
+Result<Task> parse_help(const Invocation&);
+
+struct CommandEntry {
+  std::string_view name;
+  std::string_view summary;
+  Result<Task> (*parse)(const Invocation&);
+};
+
+// Every command, in the order in which help names them.
+constexpr CommandEntry kOfServers[] = {
+    {"serve", "serve the store", parse_serve},
+    {"load", "apply records, one JSON object a line", parse_verb<Verb::load>},
+    {"dump", "print every record", parse_verb<Verb::dump>},
+    {"key create", "make an access key; its secret is shown once", parse_verb<Verb::key_create>},
+    {"key list", "list the keys, without secrets", parse_verb<Verb::key_list>},
+    {"key revoke", "end a key, at once", parse_verb<Verb::key_revoke>},
+    {"backup", "copy the store, while it is served too", parse_verb<Verb::backup>},
+    {"verify", "check that the store is sound", parse_verb<Verb::verify>},
+    {"migrate", "make or upgrade the tables of a PostgreSQL database", parse_migrate},
+};
+constexpr CommandEntry kOfClients[] = {
+    {"why", "explain why a user may hear a call, or what would have to change", parse_why},
+    {"check", "tell which users may hear which calls", parse_check},
+    {"who", "list everyone who may hear a call", parse_who},
+    {"list", "list the calls that a user may hear, or who was given calls", parse_list},
+    {"give", "give users access to calls", parse_give},
+    {"remove", "take away what was given", parse_remove},
+};
+constexpr CommandEntry kOfTheProgram[] = {
+    {"completion", "print completion for bash, zsh or fish", parse_completion},
+    {"man", "print the manual page", parse_man},
+    {"version", "print the version", parse_version},
+    {"help", "print this", parse_help},
+};
+
+std::vector<CommandEntry> all_commands() {
+  std::vector<CommandEntry> all(std::begin(kOfServers), std::end(kOfServers));
+  all.insert(all.end(), std::begin(kOfClients), std::end(kOfClients));
+  all.insert(all.end(), std::begin(kOfTheProgram), std::end(kOfTheProgram));
+  return all;
+}
+
+CommandSyntax describe(const CommandEntry& command) {
+  CommandSyntax syntax;
+  // Nothing is read, so nothing can fail.
+  (void)command.parse({{}, [](const std::string&) { return std::nullopt; }, &syntax});
+  syntax.name = command.name;
+  syntax.summary = command.summary;
+  return syntax;
+}
+
+std::string overview_of(std::span<const CommandEntry> commands, std::string_view prefix) {
+  constexpr std::size_t kColumn = 40;
+  std::string text;
+  for (const auto& command : commands) {
+    if (!command.name.starts_with(prefix)) continue;
+    std::string line = "  earshot " + usage_of(describe(command));
+    line.resize(std::max(line.size() + 2, kColumn), ' ');
+    text += line.append(command.summary) + '\n';
+  }
+  return text;
+}
+
+Result<Task> parse_help(const Invocation& invocation) {
+  if (invocation.syntax != nullptr) return Task(Text{});  // it has no options
+  std::string text(kIntroduction);
+  text += "\nAsk a server:\n" + overview_of(kOfClients, "");
+  text += "\nRun one:\n" + overview_of(kOfServers, "");
+  text += "\nAnd:\n" + overview_of(kOfTheProgram, "");
+  return Task(Text{text.append(kClosing)});
+}
+
+// Of a command that is only the first of two words.
+Result<Task> help_about_key(std::span<const std::string> arguments) {
+  if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) {
+    return Task(Text{"earshot key: the access keys of companies\n\n" +
+                     overview_of(kOfServers, "key ") +
+                     "\n`earshot key create --help` and the like list the options.\n"});
+  }
+  return invalid_argument("key: say create, list or revoke; see earshot key --help");
+}
+
 }  // namespace
+
+std::vector<CommandSyntax> describe_commands() {
+  std::vector<CommandSyntax> all;
+  for (const auto& command : all_commands()) all.push_back(describe(command));
+  for (const auto& command : kOfClients) {
+    std::ranges::find(all, command.name, &CommandSyntax::name)->asks_server = true;
+  }
+  return all;
+}
 
 Result<Task> parse_command_line(std::span<const std::string> arguments,
                                 const Environment& environment) {
   if (arguments.empty()) return invalid_argument("say what to do; see earshot --help");
-  const std::string& word = arguments.front();
-  const auto rest = arguments.subspan(1);
-  if (word == "help" || word == "--help" || word == "-h") return Task(Text{std::string(kOverview)});
-  if (word == "version" || word == "--version") {
-    return Task(Text{"earshot " + std::string(kVersion) + "\n"});
+  std::string word = arguments.front();
+  if (word == "--help" || word == "-h") word = "help";
+  if (word == "--version") word = "version";
+  const std::string two_words = arguments.size() > 1 ? word + " " + arguments[1] : "";
+  for (const auto& command : all_commands()) {
+    if (command.name == word) return command.parse({arguments.subspan(1), environment});
+    if (command.name == two_words) return command.parse({arguments.subspan(2), environment});
   }
-  if (word == "serve") return parse_serve(rest, environment);
-  if (word == "key") return parse_key(rest, environment);
-  if (word == "migrate") return parse_migrate(rest, environment);
-  for (const Verb verb : {Verb::load, Verb::dump, Verb::backup, Verb::verify}) {
-    if (word == name_of(verb)) return parse_store_command(verb, rest, environment);
-  }
+  if (word == "key") return help_about_key(arguments.subspan(1));
   return invalid_argument("no such command: " + word + "; see earshot --help");
 }
 

@@ -14,6 +14,8 @@
 #include "auth/rate_limit.h"
 #include "base/result.h"
 #include "cli/command.h"
+#include "cli/syntax.h"
+#include "client/command.h"
 #include "http/server.h"
 #include "store/embedded.h"
 #include "store/postgres.h"
@@ -45,12 +47,12 @@ struct Migrate {
   bool citus = false;
 };
 
-// What only has to be printed: help, the version.
+// What only has to be printed: help, the version, completion, the manual.
 struct Text {
   std::string text;
 };
 
-using Task = std::variant<ServeOptions, StoreCommands, Migrate, Text>;
+using Task = std::variant<ServeOptions, StoreCommands, Migrate, client::Command, Text>;
 
 // The value of an environment variable.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
@@ -60,5 +62,8 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 // --config. Errors: invalid_argument with one line that names the option and what is wrong.
 Result<Task> parse_command_line(std::span<const std::string> arguments,
                                 const Environment& environment);
+
+// What may stand on the command line, made from what parse_command_line() reads it with.
+std::vector<CommandSyntax> describe_commands();
 
 }  // namespace earshot::cli

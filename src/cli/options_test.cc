@@ -77,6 +77,7 @@ TEST(ServeOptions, HaveTheDocumentedDefaults) {
   EXPECT_EQ(options.store.directory, "./earshot-data");
   EXPECT_EQ(options.store.free_bytes_min, 512ULL << 20);
   EXPECT_FALSE(options.store.retention);
+  EXPECT_EQ(options.store.idempotency_keep, std::chrono::hours(24));
   EXPECT_EQ(options.api.limits.nesting_max, 64U);
   EXPECT_EQ(options.api.limits.ids_max, 100'000U);
   EXPECT_TRUE(options.api.admin_on_main);
@@ -92,7 +93,7 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
       "--listen 127.0.0.1:0 --store /s --load a --load b --demo --admin-listen 127.0.0.1:1 "
       "--drain-delay 5s --rate-per-second 3 --rate-per-day=10000 --cache-bytes 1MiB "
       "--block-cache-bytes 2MiB --load-memory-bytes 3MiB --store-free-bytes-min 0 "
-      "--store-retention 30d --threads 7 "
+      "--store-retention 30d --idempotency-keep 2d --threads 7 "
       "--head-bytes-max 4KiB --body-bytes-max 1KiB --nesting-max 8 --ids-max 9 --idle-time 1s "
       "--request-time 2s --write-time 3s --connections-max 10 --connections-per-address-max 11 "
       "--log-requests 0.25 --drain-time 4s");
@@ -111,6 +112,7 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
   EXPECT_EQ(options.store.load_memory_bytes, 3U << 20);
   EXPECT_EQ(options.store.free_bytes_min, 0U);
   EXPECT_EQ(options.store.retention, std::chrono::hours(30 * 24));
+  EXPECT_EQ(options.store.idempotency_keep, std::chrono::hours(2 * 24));
   EXPECT_EQ(options.server.threads, 7U);
   EXPECT_EQ(options.server.limits.head_bytes_max, 4096U);
   EXPECT_EQ(options.server.limits.body_bytes_max, 1024U);
@@ -152,7 +154,7 @@ TEST(ServeOptions, TakeADatabaseInPlaceOfADirectory) {
   const ServeOptions options = serve(
       "--store postgresql://db/x --store-connections 3 --store-statement-time 1s "
       "--store-request-time 4s --primary-proof-ms 0 --store-replica postgres://r/x "
-      "--store-retention 1d");
+      "--store-retention 1d --idempotency-keep 100h");
   EXPECT_EQ(options.postgres.url, "postgresql://db/x");
   EXPECT_EQ(options.store.directory, "");
   EXPECT_EQ(options.postgres.connections, 3U);
@@ -161,6 +163,7 @@ TEST(ServeOptions, TakeADatabaseInPlaceOfADirectory) {
   EXPECT_EQ(options.postgres.primary_proof, milliseconds(0));
   EXPECT_EQ(options.postgres.replica_url, "postgres://r/x");
   EXPECT_EQ(options.postgres.retention, std::chrono::hours(24));
+  EXPECT_EQ(options.postgres.idempotency_keep, std::chrono::hours(100));
   EXPECT_EQ(serve("").postgres.url, "");
 }
 
@@ -212,6 +215,8 @@ TEST(ServeOptions, RefuseWhatCannotBeHonouredAndNameTheOption) {
       {"--cache-bytes 12Q", "--cache-bytes"},
       {"--drain-delay soon", "--drain-delay"},
       {"--store-retention -1d", "--store-retention"},
+      {"--idempotency-keep soon", "--idempotency-keep"},
+      {"--idempotency-keep 23h", "less than 24h"},
       {"--threads 0", "--threads"},
       {"--threads 9999", "--threads"},
       {"--nesting-max 1", "--nesting-max"},
@@ -342,10 +347,12 @@ TEST(StoreCommands, AreRefusedWithOneLine) {
 }
 
 TEST(Help, IsThereForEveryCommand) {
-  for (const std::string line :
-       {"help", "--help", "-h", "serve --help", "load --help", "dump --help", "key --help",
-        "key create --help", "key list --help", "key revoke --help", "backup --help",
-        "verify --help"}) {
+  std::vector<std::string> lines = {"help", "--help", "-h", "key --help"};
+  for (const auto& command : describe_commands()) {
+    if (!command.options.empty()) lines.push_back(command.name + " --help");
+  }
+  EXPECT_GE(lines.size(), 20U);
+  for (const auto& line : lines) {
     const auto task = parse(line);
     ASSERT_TRUE(task) << line;
     const auto* text = std::get_if<Text>(&*task);
@@ -353,6 +360,9 @@ TEST(Help, IsThereForEveryCommand) {
     EXPECT_NE(text->text.find("--"), std::string::npos) << line;
   }
   EXPECT_NE(std::get<Text>(*parse("serve --help")).text.find("--drain-delay"), std::string::npos);
+  for (const std::string name : {"serve", "key create", "why", "completion", "version"}) {
+    EXPECT_NE(std::get<Text>(*parse("help")).text.find("  earshot " + name), std::string::npos);
+  }
   EXPECT_EQ(std::get<Text>(*parse("version")).text, "earshot " EARSHOT_VERSION "\n");
   EXPECT_EQ(std::get<Text>(*parse("--version")).text, "earshot " EARSHOT_VERSION "\n");
 }

@@ -19,6 +19,7 @@
 #include "cli/options.h"
 #include "cli/run_command.h"
 #include "cli/serve.h"
+#include "client/run.h"
 #include "service/records.h"
 #include "store/embedded.h"
 #include "store/postgres.h"
@@ -170,6 +171,18 @@ int run_store_commands(const StoreCommands& task) {
   return 0;
 }
 
+int run_client(const client::Command& command) {
+  std::signal(SIGPIPE, SIG_IGN);  // an output or a connection that has gone is an error
+  Output out(STDOUT_FILENO), err(STDERR_FILENO);
+  try {
+    return client::run(command, out, err, [](auto time) { std::this_thread::sleep_for(time); });
+  } catch (const std::exception& error) {
+    // Not 1, which says that there is no access.
+    std::fprintf(stderr, "earshot: internal error: %s\n", error.what());
+    return client::kBroken;
+  }
+}
+
 // Connections are descriptors, and so are the files that a large load waits in; the usual soft
 // limit is 1024.
 void raise_descriptor_limit() {
@@ -188,6 +201,7 @@ int run_task(const Task& task) {
   if (const auto* commands = std::get_if<StoreCommands>(&task))
     return run_store_commands(*commands);
   if (const auto* migrate = std::get_if<Migrate>(&task)) return run_migrate(*migrate);
+  if (const auto* command = std::get_if<client::Command>(&task)) return run_client(*command);
   block_signals();
   return serve(std::get<ServeOptions>(task));
 }

@@ -73,6 +73,17 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(*millis);
 }
 
+std::string format_bytes(std::uint64_t bytes) {
+  if (bytes >= 1 << 20 && bytes % (1 << 20) == 0) return std::to_string(bytes >> 20) + "MiB";
+  if (bytes >= 1 << 10 && bytes % (1 << 10) == 0) return std::to_string(bytes >> 10) + "KiB";
+  return std::to_string(bytes);
+}
+
+std::string format_duration(std::chrono::milliseconds duration) {
+  const auto millis = duration.count();
+  return millis % 1000 == 0 ? std::to_string(millis / 1000) + "s" : std::to_string(millis) + "ms";
+}
+
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max) {
   constexpr std::array<Unit, 1> kNone = {{{"", 1}}};
   const auto number = parse_with_unit(text, kNone, max);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -15,6 +16,10 @@ Result<std::uint64_t> parse_bytes(std::string_view text);
 
 // "5s", "250ms", "2m", "1h", "30d"; a number alone means seconds.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// The same texts of what they mean, in the largest unit that needs no fraction.
+std::string format_bytes(std::uint64_t bytes);
+std::string format_duration(std::chrono::milliseconds duration);
 
 // Decimal digits in min .. max.
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max);

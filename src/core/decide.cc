@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "core/rules.h"
 
 namespace earshot::core {
 namespace {
@@ -36,6 +35,45 @@ std::optional<Grant> stored_grant(const CallEntry& entry, UserId user) {
   return entry.grant_of(*row);
 }
 
+std::optional<Grant> live_grant(const CallEntry& entry, UserId user, Time now) {
+  const GrantRow* const row = entry.find_grant(user);
+  if (row == nullptr || !is_live(*row, now)) return std::nullopt;
+  return entry.grant_of(*row);
+}
+
+PastExpiries find_past_expiries(std::span<const Grant> terms, Time now) {
+  PastExpiries past;
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    if (terms[i].expires_at && *terms[i].expires_at <= now) past.pairs.push_back(i);
+  }
+  return past;
+}
+
+// Decides call after call, user after user: `decide` tells of a known pair what it comes to, and
+// adds its change where there is one.
+template <class Decide>
+DecisionWithResults decide_pairs(std::span<const CallUsers> calls,
+                                 std::span<const EntryPtr> entries, const Directory& directory,
+                                 Decide decide) {
+  ASSERT(calls.size() == entries.size());
+  DecisionWithResults out;
+  auto& changes = std::get<std::vector<GrantChange>>(out.decision);
+  std::size_t pair = 0;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    CallRules rules(directory, *entries[i]);
+    for (const UserId user : calls[i].users) {
+      PairResult result{calls[i].call, user, PairOutcome::unknown_call, {}, {}};
+      if (entries[i]->call) {
+        result.outcome = PairOutcome::unknown_user;
+        if (directory.find_user(user) != nullptr) decide(i, pair, rules, result, changes);
+      }
+      out.results.push_back(std::move(result));
+      ++pair;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Decision decide_give(std::span<const CallUsers> calls, std::span<const EntryPtr> entries,
@@ -47,7 +85,7 @@ Decision decide_give(std::span<const CallUsers> calls, std::span<const EntryPtr>
     const CallEntry& entry = *entries[i];
     CallRules rules(directory, entry);
     for (const UserId user : calls[i].users) {
-      if (rules.ways_as_if_active(user, now) != 0) continue;
+      if (rules.find(user, now).ways_if_active != 0) continue;
       changes.push_back({i, user, stored_grant(entry, user), Grant{}});
     }
   }
@@ -61,12 +99,51 @@ Decision decide_remove(std::span<const CallUsers> calls, std::span<const EntryPt
   for (std::size_t i = 0; i < calls.size(); ++i) {
     const CallEntry& entry = *entries[i];
     for (const UserId user : calls[i].users) {
-      const GrantRow* const row = entry.find_grant(user);
-      if (row == nullptr || !is_live(*row, now)) continue;
-      changes.push_back({i, user, entry.grant_of(*row), std::nullopt});
+      auto live = live_grant(entry, user, now);
+      if (live) changes.push_back({i, user, std::move(live), std::nullopt});
     }
   }
   return changes;
+}
+
+DecisionWithResults decide_give_with_results(std::span<const CallUsers> calls,
+                                             std::span<const Grant> terms,
+                                             std::span<const EntryPtr> entries,
+                                             const Directory& directory, Time now) {
+  if (auto past = find_past_expiries(terms, now); !past.pairs.empty()) return {past, {}};
+  return decide_pairs(calls, entries, directory,
+                      [&](std::size_t i, std::size_t pair, CallRules& rules, PairResult& result,
+                          std::vector<GrantChange>& changes) {
+                        Grant wanted = terms.empty() ? Grant{} : terms[pair];
+                        const Ways ways = rules.find(result.user, now).ways_if_active;
+                        if (ways != 0 && !has(ways, Way::individual)) {
+                          result.outcome = PairOutcome::no_effect;
+                          result.ways = ways;
+                          return;
+                        }
+                        auto before = stored_grant(*entries[i], result.user);
+                        const bool is_change = ways == 0 || *before != wanted;
+                        result.outcome = ways == 0   ? PairOutcome::given
+                                         : is_change ? PairOutcome::changed
+                                                     : PairOutcome::already;
+                        if (is_change)
+                          changes.push_back({i, result.user, std::move(before), wanted});
+                        result.grant = std::move(wanted);
+                      });
+}
+
+DecisionWithResults decide_remove_with_results(std::span<const CallUsers> calls,
+                                               std::span<const EntryPtr> entries,
+                                               const Directory& directory, Time now) {
+  return decide_pairs(calls, entries, directory,
+                      [&](std::size_t i, std::size_t, CallRules&, PairResult& result,
+                          std::vector<GrantChange>& changes) {
+                        auto live = live_grant(*entries[i], result.user, now);
+                        result.outcome = live ? PairOutcome::removed : PairOutcome::not_found;
+                        if (live) {
+                          changes.push_back({i, result.user, std::move(live), std::nullopt});
+                        }
+                      });
 }
 
 }  // namespace earshot::core

@@ -86,6 +86,83 @@ TEST(DecideRemove, NamesUnknownCalls) {
             (std::vector<CallId>{{9}, {8}}));
 }
 
+TEST(DecideGiveWithResults, TellsWhatCameOfEachPair) {
+  Company1 company;
+  const Grant wanted{Time{kNow.micros + 9}, "trial"};
+  const auto told = [&](UserId user, Grant terms, std::optional<Grant> before = {}) {
+    const std::vector<CallUsers> calls = {{{1}, {user}}};
+    if (before) company.call->put_grant(user, *before, {});
+    const std::vector<EntryPtr> entries = {company.call};
+    auto out = decide_give_with_results(calls, {&terms, 1}, entries, company.directory, kNow);
+    EXPECT_EQ(out.results.size(), 1U);
+    // A change exactly where something was given or changed, and to what the result says.
+    const auto& changes = std::get<Changes>(out.decision);
+    const PairResult& result = out.results.at(0);
+    const bool is_change =
+        result.outcome == PairOutcome::given || result.outcome == PairOutcome::changed;
+    EXPECT_EQ(changes.size(), is_change ? 1U : 0U);
+    if (is_change) {
+      EXPECT_EQ(changes.at(0).after, result.grant);
+    }
+    return result;
+  };
+  using enum PairOutcome;
+  EXPECT_EQ(told({6}, wanted), (PairResult{{1}, {6}, given, 0, wanted}));
+  EXPECT_EQ(told({4}, wanted), (PairResult{{1}, {4}, given, 0, wanted})) << "over an expired one";
+  EXPECT_EQ(told({3}, {}), (PairResult{{1}, {3}, already, 0, Grant{}}));
+  EXPECT_EQ(told({3}, wanted), (PairResult{{1}, {3}, changed, 0, wanted}));
+  EXPECT_EQ(told({5}, {}), (PairResult{{1}, {5}, changed, 0, Grant{}}))
+      << "the expiry is taken off";
+  EXPECT_EQ(told({5}, company.expiring), (PairResult{{1}, {5}, already, 0, company.expiring}));
+  EXPECT_EQ(told({5}, {company.expiring.expires_at, ""}).outcome, changed) << "another note";
+  const auto way = [](Way one) { return static_cast<Ways>(one); };
+  EXPECT_EQ(told({1}, wanted), (PairResult{{1}, {1}, no_effect, way(Way::participant), {}}));
+  EXPECT_EQ(told({2}, {}), (PairResult{{1}, {2}, no_effect, way(Way::shared), {}}));
+  EXPECT_EQ(told({2}, {}, company.expired).outcome, no_effect) << "an expired grant is none";
+  EXPECT_EQ(told({2}, wanted, Grant{}).outcome, changed) << "a live grant beside another way";
+  EXPECT_EQ(told({7}, {}), (PairResult{{1}, {7}, unknown_user, 0, {}}));
+}
+
+TEST(DecideGiveWithResults, OneUnknownStopsNobodyElse) {
+  const Company1 company;
+  const std::vector<CallUsers> calls = {{{9}, {{3}, {99}}}, {{1}, {{6}, {99}}}};
+  const std::vector<Grant> terms = {{}, {}, {Time{kNow.micros + 1}, "last"}, {}};
+  const std::vector<EntryPtr> entries = {company.missing, company.call};
+  const auto out = decide_give_with_results(calls, terms, entries, company.directory, kNow);
+  EXPECT_EQ(std::get<Changes>(out.decision), (Changes{{1, {6}, std::nullopt, terms[2]}}));
+  std::vector<PairOutcome> outcomes;
+  for (const PairResult& result : out.results) outcomes.push_back(result.outcome);
+  using enum PairOutcome;
+  EXPECT_EQ(outcomes, (std::vector{unknown_call, unknown_call, given, unknown_user}));
+}
+
+TEST(DecideGiveWithResults, RefusesTermsThatHaveExpired) {
+  const Company1 company;
+  const std::vector<CallUsers> calls = {{{9}, {{3}}}, {{1}, {{5}, {6}}}};
+  const std::vector<Grant> terms = {{kNow, ""}, {Time{kNow.micros + 1}, ""}, {Time{}, ""}};
+  const std::vector<EntryPtr> entries = {company.missing, company.call};
+  const auto out = decide_give_with_results(calls, terms, entries, company.directory, kNow);
+  EXPECT_EQ(std::get<PastExpiries>(out.decision).pairs, (std::vector<std::size_t>{0, 2}));
+  EXPECT_TRUE(out.results.empty());
+}
+
+TEST(DecideRemoveWithResults, TellsWhatCameOfEachPair) {
+  const Company1 company;
+  const std::vector<CallUsers> calls = {{{1}, {{1}, {2}, {3}, {4}, {5}, {99}}}, {{9}, {{3}}}};
+  const std::vector<EntryPtr> entries = {company.call, company.missing};
+  const auto out = decide_remove_with_results(calls, entries, company.directory, kNow);
+  EXPECT_EQ(std::get<Changes>(out.decision),
+            (Changes{{0, {3}, Grant{}, std::nullopt}, {0, {5}, company.expiring, std::nullopt}}));
+  std::vector<PairOutcome> outcomes;
+  for (const PairResult& result : out.results) {
+    outcomes.push_back(result.outcome);
+    EXPECT_EQ(result.grant, std::nullopt);
+  }
+  using enum PairOutcome;
+  EXPECT_EQ(outcomes, (std::vector{not_found, not_found, removed, not_found, removed, unknown_user,
+                                   unknown_call}));
+}
+
 // A call of thousands of parties deep in a tree of managers, and a profile that asks the tree for
 // every user.
 TEST(DecideGive, CostsTheSameForEachPairHoweverManyThereAre) {
@@ -150,6 +227,36 @@ struct State {
   }
 };
 
+// What the model tells of a command with results, as the decision should.
+std::vector<PairResult> tell_pairs(test::Model& model, const std::vector<CallUsers>& calls,
+                                   const std::vector<Grant>& terms, bool gives) {
+  std::vector<test::PairAsked> asked;
+  std::vector<std::pair<CallId, UserId>> pairs;
+  for (const CallUsers& named : calls) {
+    for (const UserId user : named.users) {
+      pairs.emplace_back(named.call, user);
+      asked.push_back({named.call, user, gives ? terms.at(asked.size()) : Grant{}});
+    }
+  }
+  std::vector<PairResult> results;
+  for (auto& one :
+       gives ? model.give_pairs({1}, asked, kNow) : model.remove_pairs({1}, pairs, kNow)) {
+    results.push_back({one.call, one.user, test::outcome_named(one.result), one.ways, one.grant});
+  }
+  return results;
+}
+
+// What changes come to, in the model.
+test::Model changed_by(test::Model model, const std::vector<CallUsers>& calls,
+                       const Changes& changes) {
+  for (const GrantChange& change : changes) {
+    const CallId call = calls[change.call_index].call;
+    const GrantLine line{call, change.user, change.after.value_or(Grant{})};
+    EXPECT_TRUE(model.apply({{1}, !change.after, line}));
+  }
+  return model;
+}
+
 TEST(Decide, AgreesWithTheModelOnRandomCommands) {
   const std::uint64_t seed = test::test_seed();
   std::map<std::string, std::size_t> seen;
@@ -175,6 +282,25 @@ TEST(Decide, AgreesWithTheModelOnRandomCommands) {
         entries.push_back(state.entries.at({c}));
       }
       const bool gives = random.percent(60);
+      std::vector<Grant> terms;
+      for (const CallUsers& named : calls) {
+        for (std::size_t user = 0; user < named.users.size(); ++user) {
+          Grant& wanted = terms.emplace_back();
+          if (random.percent(40)) wanted.expires_at = Time{kNow.micros + 1};
+          if (random.percent(30)) wanted.note = "why";
+        }
+      }
+      const auto with_results =
+          gives ? decide_give_with_results(calls, terms, entries, state.directory, kNow)
+                : decide_remove_with_results(calls, entries, state.directory, kNow);
+      test::Model told = model;
+      ASSERT_EQ(with_results.results, tell_pairs(told, calls, terms, gives));
+      const auto& changes_told = std::get<Changes>(with_results.decision);
+      ASSERT_EQ(changed_by(model, calls, changes_told).dump(), told.dump());
+      for (const PairResult& result : with_results.results) {
+        ++seen["pair " + std::to_string(static_cast<int>(result.outcome))];
+      }
+
       const Decision decision = gives ? decide_give(calls, entries, state.directory, kNow)
                                       : decide_remove(calls, entries, kNow);
       const Decision expected =
@@ -186,7 +312,8 @@ TEST(Decide, AgreesWithTheModelOnRandomCommands) {
     }
   }
   for (const char* const name :
-       {"give 0", "give 0+", "give 1", "give 2", "remove 0", "remove 0+", "remove 1"}) {
+       {"give 0", "give 0+", "give 1", "give 2", "remove 0", "remove 0+", "remove 1", "pair 0",
+        "pair 1", "pair 2", "pair 3", "pair 4", "pair 5", "pair 6", "pair 7"}) {
     EXPECT_GT(seen[name], 50U) << name << ", EARSHOT_SEED=" << seed;
   }
 }

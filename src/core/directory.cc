@@ -37,6 +37,7 @@ const Directory::ProfileRule* Directory::find_profile(ProfileId id) const {
 bool Directory::has_workspace(WorkspaceId id) const { return workspaces_.contains(id); }
 
 void Directory::put(const User& user) {
+  user_ids_.forget();
   Member& member = users_[user.id];
   list_bytes_ -= list_bytes(member);
   member = {user.manager, user.active, user.profiles};
@@ -46,7 +47,7 @@ void Directory::put(const User& user) {
 void Directory::put(const Profile& profile) {
   ProfileRule& rule = profiles_[profile.id];
   list_bytes_ -= list_bytes(rule);
-  rule = {profile.workspace, profile.level, profile.team_leads};
+  rule = {profile.id, profile.workspace, profile.level, profile.team_leads};
   auto& leads = rule.team_leads;
   std::sort(leads.begin(), leads.end());
   leads.erase(std::unique(leads.begin(), leads.end()), leads.end());
@@ -59,6 +60,7 @@ void Directory::remove(UserId id) {
   if (const Member* const member = find_user(id)) {
     list_bytes_ -= list_bytes(*member);
     users_.erase(id);
+    user_ids_.forget();
   }
 }
 
@@ -87,9 +89,20 @@ const Directory::ProfileRule* Directory::find_profile_in(const Member& member,
 
 std::size_t Directory::user_count() const { return users_.size(); }
 
+std::span<const UserId> Directory::SortedIds::get(const Users& users) const {
+  const std::lock_guard lock(mutex_);
+  if (!ids_) {
+    ids_.emplace();
+    ids_->reserve(users.size());
+    for (const auto& [id, member] : users) ids_->push_back(id);
+    std::ranges::sort(*ids_);
+  }
+  return *ids_;
+}
+
 std::size_t Directory::memory_bytes() const {
   return sizeof *this + table_bytes(users_) + table_bytes(profiles_) +
-         workspaces_.size() * kWorkspaceBytes + list_bytes_;
+         workspaces_.size() * kWorkspaceBytes + list_bytes_ + users_.size() * sizeof(UserId);
 }
 
 }  // namespace earshot::core

@@ -5,6 +5,9 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <concepts>
 #include <cstddef>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -21,6 +24,7 @@ class Directory {
     std::vector<ProfileId> profiles;  // as given: the order counts
   };
   struct ProfileRule {
+    ProfileId id;
     WorkspaceId workspace;
     PermissionLevel level = PermissionLevel::none;
     std::vector<UserId> team_leads;  // ascending, distinct
@@ -74,14 +78,37 @@ class Directory {
   const ProfileRule* find_profile_in(const Member& member, WorkspaceId workspace) const;
 
   std::size_t user_count() const;
+  // Every user's id, ascending. Good until the next change. They are sorted when first asked for;
+  // any thread may be the first, while nobody changes the directory.
+  std::span<const UserId> user_ids() const { return user_ids_.get(users_); }
   std::size_t memory_bytes() const;  // about; costs nothing
 
  private:
   // Flat: a walk up the tree of managers looks up each of them.
-  boost::unordered_flat_map<UserId, Member, std::hash<UserId>> users_;
+  using Users = boost::unordered_flat_map<UserId, Member, std::hash<UserId>>;
+
+  // A copy begins without: whoever copies a directory means to change it.
+  class SortedIds {
+   public:
+    SortedIds() = default;
+    SortedIds(const SortedIds&) noexcept {}
+    SortedIds& operator=(const SortedIds&) noexcept {
+      forget();
+      return *this;
+    }
+    std::span<const UserId> get(const Users& users) const;
+    void forget() noexcept { ids_.reset(); }
+
+   private:
+    mutable std::mutex mutex_;
+    mutable std::optional<std::vector<UserId>> ids_;
+  };
+
+  Users users_;
   boost::unordered_flat_map<ProfileId, ProfileRule, std::hash<ProfileId>> profiles_;
   std::unordered_set<WorkspaceId> workspaces_;
   std::size_t list_bytes_ = 0;  // of the lists in members and rules
+  SortedIds user_ids_;
 };
 
 }  // namespace earshot::core

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
 // Designated initializers leave the other members at their defaults on purpose.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
@@ -136,6 +141,38 @@ TEST(Directory, CountsItsMemory) {
   }
   // The places in the tables stay, the lists do not.
   EXPECT_LT(directory.memory_bytes(), empty + 250'000);
+}
+
+TEST(Directory, ListsItsUsersAscendingAsTheyAreNow) {
+  Directory directory;
+  EXPECT_TRUE(directory.user_ids().empty());
+  const auto ids = [](const Directory& of) {
+    return std::vector<UserId>(of.user_ids().begin(), of.user_ids().end());
+  };
+  for (const std::uint64_t user : {30, 10, 20}) directory.put(User{.id = {user}});
+  EXPECT_EQ(ids(directory), (std::vector<UserId>{{10}, {20}, {30}}));
+  Directory copy = directory;
+  copy.put(User{.id = {15}});
+  copy.remove(UserId{30});
+  EXPECT_EQ(ids(copy), (std::vector<UserId>{{10}, {15}, {20}}));
+  EXPECT_EQ(ids(directory), (std::vector<UserId>{{10}, {20}, {30}}));
+  copy = directory;
+  EXPECT_EQ(ids(copy), ids(directory));
+}
+
+TEST(Directory, ListsItsUsersToManyThreadsAtOnce) {
+  Directory directory;
+  for (std::uint64_t user = 1; user <= 10'000; ++user) directory.put(User{.id = {user}});
+  std::vector<std::thread> threads;
+  std::atomic<int> right = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const auto ids = directory.user_ids();
+      if (ids.size() == 10'000 && std::ranges::is_sorted(ids)) ++right;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 4);
 }
 
 }  // namespace

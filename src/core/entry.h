@@ -90,7 +90,9 @@ struct CallEntry {
 
 using EntryPtr = std::shared_ptr<const CallEntry>;
 
-// Whether the grant gives access at this moment: an expired grant is absent in every answer.
-inline bool is_live(const GrantRow& row, Time now) { return now < row.expires_at; }
+// Whether a grant that ends then gives access at this moment: an expired grant is absent in every
+// answer.
+inline bool is_live(Time expires_at, Time now) { return now < expires_at; }
+inline bool is_live(const GrantRow& row, Time now) { return is_live(row.expires_at, now); }
 
 }  // namespace earshot::core

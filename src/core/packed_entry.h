@@ -6,7 +6,9 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
 
 #include "base/ids.h"
 #include "base/time.h"
@@ -28,12 +30,25 @@ class PackedEntry {
   PackedEntry& operator=(const PackedEntry&) = delete;
 
   bool has_call() const { return has_call_; }
+  // Of the call, and none where there is none. Participants ascend.
+  bool is_private() const { return is_private_; }
+  WorkspaceId workspace() const;
+  std::span<const UserId> participants() const;
   Stamp call_stamp() const;
   Stamp newest() const { return {newest_revision_, newest_n_}; }
   Revision newest_revision() const { return newest_revision_; }
 
+  // With whom the call was shared, ascending.
+  std::span<const UserId> shared() const;
+
   // Who has a grant, ascending; expired ones too.
   std::span<const UserId> granted() const { return {users(), grants_}; }
+  // Where in granted() the user stands.
+  std::optional<std::size_t> find_granted(UserId user) const;
+  // When the i-th of granted() loses access: GrantRow::kNever, or the end of the grant.
+  Time expires_at(std::size_t i) const { return some_expire_ ? expiries()[i] : GrantRow::kNever; }
+  // Of the user's grant; empty without one. Good as long as the entry.
+  std::string_view note_of(UserId user) const;
   bool some_expire() const { return some_expire_; }
   // Whether the i-th of granted() has access at this moment.
   bool is_live(std::size_t i, Time now) const { return !some_expire_ || now < expiries()[i]; }
@@ -51,17 +66,15 @@ class PackedEntry {
  private:
   struct Cold;
   class Writer;
-  class Reader;
 
   explicit PackedEntry(const CallEntry& entry, std::size_t bytes);
   ~PackedEntry() = default;
 
   const UserId* users() const { return reinterpret_cast<const UserId*>(this + 1); }
   const Time* expiries() const { return reinterpret_cast<const Time*>(users() + grants_); }
-  // Behind what reads look at: the rest, which only the committer wants.
-  const char* cold() const {
-    return reinterpret_cast<const char*>(users() + grants_ * (some_expire_ ? 2U : 1U));
-  }
+  // Behind what reads look at: the rest, which the rules and the committer want.
+  const Cold& cold() const;
+  std::string_view note(std::size_t i) const;  // the i-th of those that there are
 
   friend void intrusive_ptr_add_ref(const PackedEntry* entry) {
     entry->references_.fetch_add(1, std::memory_order_relaxed);

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 namespace earshot::core {
 namespace {
@@ -56,6 +58,32 @@ TEST(PackedEntry, GivesBackWhatWasPacked) {
     expect_same(packed->unpack(), entry);
     EXPECT_EQ(packed->has_call(), entry.call.has_value());
     EXPECT_EQ(packed->newest(), entry.newest);
+  }
+}
+
+TEST(PackedEntry, SaysWhatTheRulesAskWithoutBeingUnpacked) {
+  std::mt19937_64 random(11);
+  for (int i = 0; i < 2000; ++i) {
+    const CallEntry entry = random_entry(random);
+    const PackedEntryPtr packed = PackedEntry::pack(entry);
+    EXPECT_EQ(packed->is_private(), entry.call && entry.call->is_private);
+    EXPECT_EQ(packed->workspace(), entry.call ? entry.call->workspace : WorkspaceId{});
+    const auto people = packed->participants();
+    EXPECT_EQ(std::vector(people.begin(), people.end()),
+              entry.call ? entry.call->participants : std::vector<UserId>{});
+    ASSERT_EQ(packed->shared().size(), entry.shares.size());
+    for (std::size_t at = 0; at < entry.shares.size(); ++at) {
+      EXPECT_EQ(packed->shared()[at], entry.shares[at].user);
+    }
+    for (std::size_t at = 0; at < entry.grants.size(); ++at) {
+      const GrantRow& row = entry.grants[at];
+      EXPECT_EQ(packed->find_granted(row.user), at);
+      EXPECT_EQ(packed->expires_at(at), row.expires_at);
+      EXPECT_EQ(packed->note_of(row.user), entry.grant_of(row).note);
+    }
+    const UserId stranger{random()};
+    EXPECT_EQ(packed->find_granted(stranger), std::nullopt);
+    EXPECT_EQ(packed->note_of(stranger), "");
   }
 }
 

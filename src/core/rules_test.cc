@@ -142,45 +142,20 @@ TEST(CallRules, AnswerForManyAsForOne) {
     for (std::uint64_t user = 1; user <= kUsers; ++user) {
       const Ways expected = ways(directory, entry, {user}, kNow);
       covered += has(expected, Way::profile) ? 1 : 0;
-      ASSERT_EQ(rules.ways(UserId{user}, kNow), expected) << participants << " " << user;
-      const auto* const rule = directory.find_profile({100 + user % 3});
-      ASSERT_EQ(covers(directory, *rule, *entry.call, {user}), has(expected, Way::profile));
+      const Finding of_many = rules.find({user}, kNow);
+      ASSERT_EQ(of_many.ways(), expected) << participants << " " << user;
+      ASSERT_EQ(of_many.standing, CallRules(directory, entry).find({user}, kNow).standing)
+          << participants << " " << user;
     }
     EXPECT_GT(covered, 0U);
     EXPECT_LT(covered, kUsers);
   }
 }
 
-// What a store loads of a company, made from the records of the model.
-struct Loaded {
-  Directory directory;
-  std::map<CallId, CallEntry> entries;
-};
-
-Loaded load(const std::vector<Record>& records, CompanyId company) {
-  Loaded loaded;
-  for (const Record& record : records) {
-    if (record.company != company) continue;
-    if (const auto* user = std::get_if<User>(&record.thing)) loaded.directory.put(*user);
-    if (const auto* profile = std::get_if<Profile>(&record.thing)) loaded.directory.put(*profile);
-    if (const auto* workspace = std::get_if<Workspace>(&record.thing))
-      loaded.directory.put(*workspace);
-    if (const auto* call = std::get_if<Call>(&record.thing))
-      loaded.entries[call->id].call = facts_of(*call);
-    if (const auto* share = std::get_if<ShareLine>(&record.thing)) {
-      loaded.entries[share->call].put_share(share->user, {});
-    }
-    if (const auto* grant = std::get_if<GrantLine>(&record.thing)) {
-      loaded.entries[grant->call].put_grant(grant->user, grant->grant, {});
-    }
-  }
-  return loaded;
-}
-
 // What came up in the random organisations: each must, or the test shows nothing.
 class Seen {
  public:
-  void look(const std::vector<Record>& records, const Loaded& loaded) {
+  void look(const std::vector<Record>& records, const test::Model::Loaded& loaded) {
     for (const Record& record : records) {
       if (const auto* user = std::get_if<User>(&record.thing)) look(*user, loaded.directory);
       if (const auto* call = std::get_if<Call>(&record.thing)) look(*call, loaded.directory);
@@ -243,7 +218,7 @@ void compare_one(std::uint64_t seed, Seen& seen) {
   ASSERT_TRUE(model.apply({{1}, false, Company{{1}, ""}}));
   for (std::uint64_t n = 20 + random.below(100); n > 0; --n) (void)model.apply(random.next());
   const auto records = model.dump();
-  const Loaded loaded = load(records, {1});
+  const auto loaded = model.load({1});
   seen.look(records, loaded);
   for (std::uint64_t x = 0; x <= 8; ++x) {
     for (std::uint64_t m = 0; m <= 8; ++m) {
@@ -254,13 +229,14 @@ void compare_one(std::uint64_t seed, Seen& seen) {
   for (std::uint64_t c = 1; c <= 5; ++c) {
     const auto found = loaded.entries.find({c});
     const CallEntry entry = found == loaded.entries.end() ? CallEntry{} : found->second;
-    CallRules rules(loaded.directory, entry);
+    const PackedEntryPtr packed = PackedEntry::pack(entry);
+    CallRules rules(loaded.directory, *packed);
     for (std::uint64_t u = 0; u <= 8; ++u) {
       const Ways expected = model.ways_as_if_active({1}, {c}, {u}, kNow);
       seen.look(expected);
       ASSERT_EQ(ways_as_if_active(loaded.directory, entry, {u}, kNow), expected)
           << "call " << c << " user " << u;
-      ASSERT_EQ(rules.ways_as_if_active({u}, kNow), expected) << "call " << c << " user " << u;
+      ASSERT_EQ(rules.find({u}, kNow).ways_if_active, expected) << "call " << c << " user " << u;
       ASSERT_EQ(ways(loaded.directory, entry, {u}, kNow), model.ways({1}, {c}, {u}, kNow))
           << "call " << c << " user " << u;
     }

@@ -34,13 +34,13 @@ TEST(Deadlines, EndIdleConnectionsSilently) {
   TestApplication application;
   Running running(application, short_limits());
   for (const char* before : {"", "\r\n", "\r"}) {
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(before));
     const auto time = time_of([&] { EXPECT_TRUE(client.is_ended()); });
     EXPECT_GE(time, 90ms);
     EXPECT_LE(time, 280ms) << "waited as for a request";
   }
-  Client client(running.address());
+  RawClient client(running.address());
   EXPECT_TRUE(client.ask(kGet));
   EXPECT_TRUE(client.is_ended());
   EXPECT_EQ(application.refused, 0);
@@ -52,7 +52,7 @@ TEST(Deadlines, RefuseRequestsThatComeTooSlowly) {
   for (const std::string& part :
        {std::string("G"), kGet.substr(0, 20), kPost, kPost + "bod", kGet + "GET"}) {
     SCOPED_TRACE(part);
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(part));
     if (part.starts_with(kGet)) {
       EXPECT_EQ(client.receive_answer()->status, 200);
@@ -66,7 +66,7 @@ TEST(Deadlines, RefuseRequestsThatComeTooSlowly) {
 TEST(Deadlines, CountFromTheFirstByteOfTheRequest) {
   TestApplication application;
   Running running(application, short_limits());
-  Client client(running.address());
+  RawClient client(running.address());
   // Never idle for long, but never done either.
   std::string received;
   const auto time = time_of([&] {
@@ -82,7 +82,7 @@ TEST(Deadlines, CountFromTheFirstByteOfTheRequest) {
 TEST(Deadlines, CountAnewForTheNextRequest) {
   TestApplication application;
   Running running(application, short_limits());
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(kPost));
   std::this_thread::sleep_for(200ms);
   // The end of one and the beginning of the next, at once.
@@ -109,7 +109,7 @@ TEST(Deadlines, LetNoAnswerComeAfterTheRefusal) {
     return std::make_unique<Kept>(kept);
   });
   Running running(application, short_limits());
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(kPost));
   const auto reply = promise.get_future().get();
   EXPECT_EQ(client.receive_answer()->status, 408);
@@ -124,7 +124,7 @@ TEST(Deadlines, CutClientsThatDoNotRead) {
     return nullptr;
   });
   Running running(application, short_limits());
-  Client client(running.address(), 4096);
+  RawClient client(running.address(), 4096);
   ASSERT_TRUE(client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"));
   EXPECT_TRUE(running.has_connections(1));
   EXPECT_TRUE(running.has_connections(0));
@@ -140,7 +140,7 @@ TEST(Deadlines, SpareClientsThatReadSlowlyButSteadily) {
   ServerOptions options = short_limits();
   options.limits.write_time = 300ms;
   Running running(application, options);
-  Client client(running.address(), 16384);
+  RawClient client(running.address(), 16384);
   ASSERT_TRUE(client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"));
   std::size_t received = 0;
   char piece[128 << 10];
@@ -167,7 +167,7 @@ TEST(Deadlines, LetTheApplicationTakeItsTime) {
     return nullptr;
   });
   Running running(application, short_limits());
-  Client client(running.address());
+  RawClient client(running.address());
   EXPECT_EQ(client.ask(kGet)->body, "late");
 }
 
@@ -178,12 +178,12 @@ TEST(ConnectionLimits, AnswerSurplusConnectionsAndCloseThem) {
     (by_address ? options.limits.connections_per_address_max : options.limits.connections_max) = 2;
     options.admin_listen = "127.0.0.1:0";
     Running running(application, options);
-    auto first = std::make_unique<Client>(running.address());
-    Client second(running.address());
+    auto first = std::make_unique<RawClient>(running.address());
+    RawClient second(running.address());
     EXPECT_EQ(first->ask(kGet)->status, 200);
     EXPECT_EQ(second.ask(kGet)->status, 200);
     {
-      Client surplus(running.address());
+      RawClient surplus(running.address());
       const auto answer = surplus.ask(kGet);
       EXPECT_EQ(answer->status, 503);
       EXPECT_TRUE(answer->closes());
@@ -191,16 +191,16 @@ TEST(ConnectionLimits, AnswerSurplusConnectionsAndCloseThem) {
     }
     {
       // One that asks for nothing is told so all the same, soon.
-      Client surplus(running.address());
+      RawClient surplus(running.address());
       const auto time = time_of([&] { EXPECT_EQ(surplus.receive_answer()->status, 503); });
       EXPECT_LE(time, 2000ms);
       EXPECT_TRUE(surplus.is_ended());
     }
-    EXPECT_EQ(Client(*running.server->admin_address()).ask(kGet)->status, 200);
+    EXPECT_EQ(RawClient(*running.server->admin_address()).ask(kGet)->status, 200);
     EXPECT_EQ(second.ask(kGet)->status, 200);
     first.reset();
     EXPECT_TRUE(running.has_connections(1));
-    EXPECT_EQ(Client(running.address()).ask(kGet)->status, 200);
+    EXPECT_EQ(RawClient(running.address()).ask(kGet)->status, 200);
     EXPECT_EQ(application.refused, 2);
   }
 }
@@ -246,7 +246,7 @@ TEST(Addresses, ListensAgainWhereItHasStopped) {
   {
     Running running(application, options);
     address = running.address();
-    Client client(address);
+    RawClient client(address);
     EXPECT_TRUE(client.ask("GET / HTTP/1.0\r\n\r\n"));  // the server closes first, and waits
   }
   options.listen = address;
@@ -266,13 +266,13 @@ TEST(Addresses, ListensOnIpV6) {
 TEST(Stop, EndsIdleConnectionsAtOnce) {
   TestApplication application;
   Running running(application);
-  Client idle(running.address()), used(running.address());
+  RawClient idle(running.address()), used(running.address());
   EXPECT_TRUE(used.ask(kGet));
   EXPECT_TRUE(running.has_connections(2));
   EXPECT_LE(time_of([&] { running.server->stop(5s); }), 1s);
   EXPECT_TRUE(idle.is_ended());
   EXPECT_TRUE(used.is_ended());
-  EXPECT_FALSE(Client(running.address()).is_connected());
+  EXPECT_FALSE(RawClient(running.address()).is_connected());
   EXPECT_EQ(running.server->connection_count(), 0u);
 }
 
@@ -284,7 +284,7 @@ TEST(Stop, AnswersWhatWasBegunAndCloses) {
     return nullptr;
   });
   Running running(application);
-  Client waiting(running.address()), sending(running.address());
+  RawClient waiting(running.address()), sending(running.address());
   // With another behind it: both have been received, both are answered.
   ASSERT_TRUE(waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + kGet));
   ASSERT_TRUE(sending.send(kPost + "bo"));
@@ -318,7 +318,7 @@ TEST(Stop, CutsWhatIsNotDoneInTime) {
     return nullptr;
   });
   Running running(application);
-  Client waiting(running.address()), sending(running.address());
+  RawClient waiting(running.address()), sending(running.address());
   ASSERT_TRUE(waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"));
   ASSERT_TRUE(sending.send(kPost));
   while (application.begun < 2) std::this_thread::sleep_for(1ms);
@@ -336,11 +336,13 @@ TEST(Stop, LosesNoRequestThatWasReceived) {
   options.threads = 2;
   Running running(application, options);
   constexpr int kClients = 40;
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < kClients; ++i) clients.push_back(std::make_unique<Client>(running.address()));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < kClients; ++i)
+    clients.push_back(std::make_unique<RawClient>(running.address()));
   EXPECT_TRUE(running.has_connections(kClients));
   // Some more that stand in the backlog or have just been accepted.
-  for (int i = 0; i < kClients; ++i) clients.push_back(std::make_unique<Client>(running.address()));
+  for (int i = 0; i < kClients; ++i)
+    clients.push_back(std::make_unique<RawClient>(running.address()));
   for (auto& client : clients) ASSERT_TRUE(client->send(kGet));
   running.server->stop(5s);
   for (auto& client : clients) {
@@ -358,8 +360,8 @@ TEST(Stop, AnswersWhoStandsInTheBacklog) {
   auto opened = Server::open(options, application);
   ASSERT_TRUE(opened) << opened.error().message;
   Server* const server = opened->get();
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 300; ++i) clients.push_back(std::make_unique<Client>(server->address()));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 300; ++i) clients.push_back(std::make_unique<RawClient>(server->address()));
   for (auto& client : clients) ASSERT_TRUE(client->send(kGet));
   server->start();
   server->stop(5s);
@@ -377,7 +379,7 @@ TEST(Stop, WorksBeforeTheStartAndTwice) {
   auto opened = Server::open(options, application);
   ASSERT_TRUE(opened) << opened.error().message;
   Server* const server = opened->get();
-  Client client(server->address());
+  RawClient client(server->address());
   EXPECT_TRUE(client.is_connected());
   server->stop(1s);
   server->stop(1s);

@@ -35,7 +35,7 @@ std::shared_ptr<Body> deny(const RequestHead&, Reply reply) {
 TEST(Server, AnswersAndKeepsTheConnection) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   for (int i = 0; i < 3; ++i) {
     const auto answer = client.ask(post("/x", "body"));
     ASSERT_TRUE(answer);
@@ -61,17 +61,17 @@ TEST(Server, HandsOverTheHeadAsSent) {
   ServerOptions options;
   options.admin_listen = "127.0.0.1:0";
   Running running(application, options);
-  Client client(running.address());
+  RawClient client(running.address());
   EXPECT_EQ(client.ask(get("/h?q=1", "X-a:  v \r\nb:1\r\nB:2\r\n"))->body,
             "/h?q=1|v|2|127.0.0.1|client|none");
-  Client admin(*running.server->admin_address());
+  RawClient admin(*running.server->admin_address());
   EXPECT_EQ(admin.ask(get("/h"))->body, "/h||0|127.0.0.1|admin|none");
 }
 
 TEST(Server, UnderstandsRequestsThatComeByteByByte) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   for (const auto& request :
        {post("/x", "body"), "\r\n" + get("/y"), kChunkedHead + "2;e\r\nab\r\n0\r\nT: v\r\n\r\n"}) {
     ASSERT_TRUE(client.send_slowly(request));
@@ -84,7 +84,7 @@ TEST(Server, UnderstandsRequestsThatComeByteByByte) {
 TEST(Server, UnderstandsRequestsSplitAnywhere) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   const std::string request =
       post("/x", "body") + kChunkedHead + "2\r\nab\r\n0\r\n\r\n" + get("/z");
   for (std::size_t split = 1; split < request.size(); ++split) {
@@ -134,7 +134,7 @@ TEST(Server, RefusesMalformedRequestsAndCloses) {
   for (const BadCase& c : bad_cases()) {
     for (const bool slowly : {false, true}) {
       SCOPED_TRACE(std::string(c.name) + (slowly ? " slowly" : ""));
-      Client client(running.address());
+      RawClient client(running.address());
       // The refusal may come before the last byte could be sent.
       slowly ? client.send_slowly(c.bytes) : client.send(c.bytes);
       const auto answer = client.receive_answer();
@@ -150,7 +150,7 @@ TEST(Server, RefusesMalformedRequestsAndCloses) {
 TEST(Server, AnswersWhatCameBeforeAMalformedRequest) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(get("/1") + get("/2") + "bad\r\n\r\n" + get("/3")));
   EXPECT_EQ(client.receive_answer()->body, "GET /1 ");
   EXPECT_EQ(client.receive_answer()->body, "GET /2 ");
@@ -164,14 +164,14 @@ TEST(Server, RefusesARequestThatTheClientStopsSending) {
   Running running(application);
   for (const std::string& part : {std::string("GET / HT"), get("/").substr(0, 20),
                                   post("/", "body").substr(0, post("/", "body").size() - 1)}) {
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(part));
     client.end_sending();
     EXPECT_EQ(client.receive_answer()->status, 400) << part;
     EXPECT_TRUE(client.is_ended());
   }
   // But one that has come whole is answered.
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(get("/whole")));
   client.end_sending();
   EXPECT_EQ(client.receive_answer()->body, "GET /whole ");
@@ -188,7 +188,7 @@ TEST(Server, SaysThatItsAnswerIsTheLastToWhoeverHasStoppedSending) {
     return nullptr;
   });
   Running running(application);
-  Client blocker(running.address()), client(running.address());
+  RawClient blocker(running.address()), client(running.address());
   ASSERT_TRUE(running.has_connections(2));
   // While the one thread waits, both requests and the end arrive.
   ASSERT_TRUE(blocker.send(get("/block")));
@@ -209,7 +209,7 @@ TEST(Server, SaysThatItsAnswerIsTheLastToWhoeverHasStoppedSending) {
 TEST(Server, AnswersPipelinedRequestsInOrder) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   constexpr int kCount = 5000;
   std::string requests;
   for (int i = 0; i < kCount; ++i) {
@@ -243,7 +243,7 @@ TEST(Server, BeginsARequestOnlyAfterTheAnswerToTheOneBefore) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   std::string requests;
   for (int i = 0; i < 50; ++i) requests += get("/later") + get("/now");
   ASSERT_TRUE(client.send(requests));
@@ -285,7 +285,7 @@ TEST(Server, TakesAnswersFromManyThreadsForManyConnections) {
   std::atomic<int> answered = 0;
   for (int i = 0; i < 8; ++i) {
     clients.emplace_back([&] {
-      Client client(running.address());
+      RawClient client(running.address());
       for (int round = 0; round < 50; ++round) {
         client.send(get("/batch") + get("/now") + get("/batch"));
         for (const char* expected : {"done", "GET /now ", "done"}) {
@@ -314,7 +314,7 @@ TEST(Server, SurvivesRepliesAfterTheClientHasLeft) {
   {
     Running running(application);
     for (int i = 0; i < 20; ++i) {
-      Client client(running.address());
+      RawClient client(running.address());
       ASSERT_TRUE(client.send(get("/keep")));
       while (application.begun <= i) std::this_thread::sleep_for(1ms);
       i % 2 ? client.reset() : client.close();
@@ -327,8 +327,8 @@ TEST(Server, SurvivesRepliesAfterTheClientHasLeft) {
     }
     kept.clear();
     // And the server serves on.
-    EXPECT_EQ(Client(running.address()).ask(get("/x"))->status, 200);
-    Client last(running.address());
+    EXPECT_EQ(RawClient(running.address()).ask(get("/x"))->status, 200);
+    RawClient last(running.address());
     ASSERT_TRUE(last.send(get("/keep") + get("/keep")));
     while (application.begun < 22) std::this_thread::sleep_for(1ms);
   }
@@ -371,7 +371,7 @@ TEST(Server, AnswersFiveHundredForWhatTheApplicationThrowsOrDrops) {
   for (const char* path : {"/begin", "/piece", "/end", "/drop", "/drop-elsewhere"}) {
     SCOPED_TRACE(path);
     const int refused_before = application.refused;
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(get("/before") + post(path, "body") + get("/behind")));
     EXPECT_EQ(client.receive_answer()->body, "GET /before ");
     const auto answer = client.receive_answer();
@@ -404,7 +404,7 @@ TEST(Server, KeepsAndClosesAsTheClientAsks) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.request);
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(row.request + row.request));
     const auto answer = client.receive_answer();
     ASSERT_TRUE(answer);
@@ -421,7 +421,7 @@ TEST(Server, KeepsAndClosesAsTheClientAsks) {
 TEST(Server, SendsNoBodyInAnswerToHead) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n" + get("/y")));
   const auto answer = client.receive_answer(true);
   EXPECT_EQ(answer->field("content-length"), "8");
@@ -440,7 +440,7 @@ TEST(Server, LetsNoFieldBeginAnotherLine) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   const auto answer = client.ask(get("/split"));
   EXPECT_EQ(answer->field("x-a"), "b  x-c: d");
   EXPECT_FALSE(answer->fields.contains("x-c"));
@@ -449,7 +449,7 @@ TEST(Server, LetsNoFieldBeginAnotherLine) {
 TEST(Server, TakesBodiesOfEveryFraming) {
   TestApplication application;
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   const std::string large(3 << 20, 'x');
   EXPECT_EQ(client.ask("PUT /n HTTP/1.1\r\nHost: a\r\n\r\n")->body, "PUT /n ");
   EXPECT_EQ(client.ask(post("/0", ""))->body, "POST /0 ");
@@ -472,7 +472,7 @@ TEST(Server, ContinuesOnlyWhereTheBodyIsWanted) {
   Running running(application);
   const std::string expect = "Content-Length: 4\r\nExpect: 100-continue\r\n";
   {
-    Client client(running.address());
+    RawClient client(running.address());
     for (int i = 0; i < 2; ++i) {
       EXPECT_EQ(client.ask(get("/x", expect))->status, 100);
       EXPECT_EQ(client.ask("body")->body, "GET /x body");
@@ -487,14 +487,14 @@ TEST(Server, ContinuesOnlyWhereTheBodyIsWanted) {
     EXPECT_EQ(client.ask("1\r\nz\r\n0\r\n\r\n")->body, "GET /x z");
   }
   for (const char* path : {"/deny", "/early"}) {
-    Client client(running.address());
+    RawClient client(running.address());
     const auto answer = client.ask(get(path, expect));
     EXPECT_EQ(answer->status / 100, 4) << path;
     EXPECT_TRUE(answer->closes());
     EXPECT_TRUE(client.is_ended());
   }
   {
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send("POST /x HTTP/1.0\r\n" + expect + "\r\n"));
     EXPECT_FALSE(client.is_readable_within(50ms));
     EXPECT_EQ(client.ask("body")->body, "POST /x body");
@@ -535,7 +535,7 @@ TEST(Server, RefusesBodiesOverTheLimit) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.name);
-    Client client(running.address());
+    RawClient client(running.address());
     ASSERT_TRUE(client.send(row.request));
     const auto answer = client.receive_answer();
     ASSERT_TRUE(answer);
@@ -564,7 +564,7 @@ TEST(Server, DropsTheRestOfABodyThatWasAnsweredEarly) {
     return std::make_unique<Early>(std::move(reply));
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(post("/early", std::string(1 << 20, 'x')) + get("/next")));
   EXPECT_EQ(client.receive_answer()->body, "early");
   EXPECT_EQ(client.receive_answer()->body, "GET /next ");
@@ -578,7 +578,7 @@ TEST(Server, DeliversTheAnswerThoughTheClientIsStillSending) {
   Running running(application, options);
   for (const char* path : {"/deny", "/x"}) {
     for (int i = 0; i < 10; ++i) {
-      Client client(running.address());
+      RawClient client(running.address());
       // All of it, and only then does this client look at what came back.
       ASSERT_TRUE(client.send(post(path, std::string(8 << 20, 'x'))));
       const auto answer = client.receive_answer();
@@ -597,7 +597,7 @@ TEST(Server, WaitsForClientsThatReadSlowly) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address(), 4096);
+  RawClient client(running.address(), 4096);
   std::string requests;
   for (int i = 0; i < 5; ++i) requests += get("/large") + get("/small");
   ASSERT_TRUE(client.send(requests));

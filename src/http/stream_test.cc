@@ -42,7 +42,7 @@ TEST(Streams, SendPiecesAndEnd) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(kStream + kNext + kStream));
   for (int i = 0; i < 2; ++i) {
     const auto answer = client.receive_answer();
@@ -57,7 +57,7 @@ TEST(Streams, SendPiecesAndEnd) {
     }
   }
   // HTTP/1.0 knows no chunks: the end of the connection ends the answer.
-  Client old(running.address());
+  RawClient old(running.address());
   const auto answer = old.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   EXPECT_FALSE(answer->fields.contains("transfer-encoding"));
   EXPECT_TRUE(answer->closes());
@@ -82,7 +82,7 @@ TEST(Streams, AreWrittenFromOtherThreads) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   std::string expected;
   for (int i = 0; i < 1000; ++i) expected += std::to_string(i) + " ";
   for (int i = 0; i < 3; ++i) EXPECT_EQ(client.ask(kStream)->body, expected + "end");
@@ -99,7 +99,7 @@ TEST(Streams, WaitForSlowReaders) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address(), 4096);
+  RawClient client(running.address(), 4096);
   ASSERT_TRUE(client.send(kStream));
   std::this_thread::sleep_for(200ms);
   const int before = source->written;
@@ -121,7 +121,7 @@ TEST(Streams, TellWhenTheClientLeaves) {
         return nullptr;
       });
       Running running(application);
-      Client client(running.address());
+      RawClient client(running.address());
       ASSERT_TRUE(client.send(kStream));
       // All of it is read, so that the end of the client is an end and not a reset.
       std::string received;
@@ -154,7 +154,7 @@ TEST(Streams, AreCutWhenDroppedBeforeTheirEnd) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(kStream));
   EXPECT_FALSE(client.receive_answer()) << "taken for whole";
 }
@@ -168,7 +168,7 @@ TEST(Streams, BeginWhileTheBodyIsStillComing) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   const auto answer =
       client.ask("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
   EXPECT_EQ(answer->body, "all");
@@ -191,7 +191,7 @@ TEST(Streams, EndWithTheServer) {
   });
   {
     Running running(application);
-    Client client(running.address()), other(running.address());
+    RawClient client(running.address()), other(running.address());
     ASSERT_TRUE(client.send(kStream));
     ASSERT_TRUE(other.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n"));
     ASSERT_TRUE(client.is_readable_within(5s));
@@ -216,10 +216,10 @@ TEST(Streams, SurviveCallbacksThatThrow) {
     return nullptr;
   });
   Running running(application);
-  Client client(running.address());
+  RawClient client(running.address());
   ASSERT_TRUE(client.send(kStream));
   EXPECT_FALSE(client.receive_answer());
-  EXPECT_EQ(Client(running.address()).ask(kNext)->status, 200);
+  EXPECT_EQ(RawClient(running.address()).ask(kNext)->status, 200);
   stream.reset();
 }
 

@@ -45,9 +45,9 @@ struct Answer {
 };
 
 // A blocking client of the server under test. It gives up after ten seconds.
-class Client {
+class RawClient {
  public:
-  explicit Client(const std::string& address, int receive_buffer = 0) {
+  explicit RawClient(const std::string& address, int receive_buffer = 0) {
     const auto colon = address.rfind(':');
     socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (receive_buffer > 0) {
@@ -64,8 +64,8 @@ class Client {
     ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr);
     is_connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
   }
-  ~Client() { close(); }
-  Client(const Client&) = delete;
+  ~RawClient() { close(); }
+  RawClient(const RawClient&) = delete;
 
   bool is_connected() const { return is_connected_; }
   int descriptor() const { return socket_; }
@@ -270,7 +270,7 @@ class TestApplication : public Application {
 
 // A running server with the test's application.
 struct Running {
-  explicit Running(TestApplication& application, ServerOptions options = {}) {
+  explicit Running(Application& application, ServerOptions options = {}) {
     options.listen = "127.0.0.1:0";
     auto opened = Server::open(std::move(options), application);
     if (!opened) ADD_FAILURE() << opened.error().message;

@@ -3,17 +3,15 @@
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
+#include "http/certificates_testing.h"
 #include "http/testing.h"
 
 namespace earshot::http {
@@ -21,52 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A directory with certificates, gone at the end of the test.
-class Certificates {
- public:
-  Certificates() {
-    std::string name = (fs::temp_directory_path() / "earshot-tls-XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~Certificates() { fs::remove_all(directory_); }
-
-  std::string path(const std::string& name) const { return (directory_ / name).string(); }
-
-  // A key and a certificate of its own for it, in <name>.crt and <name>.key.
-  TlsFiles make(const std::string& name) const {
-    const TlsFiles files{path(name + ".crt"), path(name + ".key")};
-    EVP_PKEY* key = EVP_EC_gen("P-256");
-    X509* certificate = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, key);
-    X509_NAME* subject = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
-    X509_set_issuer_name(certificate, subject);
-    X509_sign(certificate, key, EVP_sha256());
-    std::FILE* out = std::fopen(files.certificate.c_str(), "w");
-    PEM_write_X509(out, certificate);
-    std::fclose(out);
-    out = std::fopen(files.key.c_str(), "w");
-    PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr);
-    std::fclose(out);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return files;
-  }
-
-  std::string write(const std::string& name, const std::string& content) const {
-    std::ofstream(path(name)) << content;
-    return path(name);
-  }
-
- private:
-  fs::path directory_;
-};
-
-// A TLS client over a Client's socket.
+// A TLS client over a RawClient's socket.
 class TlsClient {
  public:
   explicit TlsClient(const std::string& address, int version_max = TLS1_3_VERSION,
@@ -123,7 +76,7 @@ class TlsClient {
   bool was_told_the_end() { return SSL_get_shutdown(session_) & SSL_RECEIVED_SHUTDOWN; }
 
  private:
-  Client tcp_;
+  RawClient tcp_;
   SSL_CTX* context_;
   SSL* session_;
   bool is_secure_ = false;
@@ -172,7 +125,7 @@ TEST(Tls, RefusesOldVersionsAndOtherProtocols) {
   SSL_get0_alpn_selected(both.session(), &chosen, &size);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(chosen), size), "http/1.1");
   // Plain text on the TLS address ends the connection, with nothing said in plain text.
-  Client plain(running.address());
+  RawClient plain(running.address());
   ASSERT_TRUE(plain.send(kGet));
   const auto rest = plain.receive_all();
   EXPECT_TRUE(!rest || rest->find("HTTP/1.1") == std::string::npos);
@@ -231,7 +184,7 @@ TEST(Tls, EndsHandshakesThatTakeTooLong) {
   ServerOptions options = with_tls(certificates.make("one"));
   options.limits.request_time = 100ms;
   Running running(application, options);
-  Client silent(running.address()), half(running.address());
+  RawClient silent(running.address()), half(running.address());
   ASSERT_TRUE(half.send(std::string("\x16\x03\x01\x00\xff", 5)));
   EXPECT_TRUE(silent.is_ended());
   EXPECT_TRUE(half.is_ended());

@@ -65,7 +65,7 @@ TEST(Worker, LetsOthersWaitOnItsThread) {
   });
   {
     Running running(application);
-    Client client(running.address());
+    RawClient client(running.address());
     for (int i = 0; i < 3; ++i) {
       const auto answer = client.ask("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n");
       ASSERT_TRUE(answer);

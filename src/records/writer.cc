@@ -11,22 +11,6 @@
 namespace earshot::records {
 namespace {
 
-std::string_view name_of(core::PermissionLevel level) {
-  switch (level) {
-    case core::PermissionLevel::none:
-      return "none";
-    case core::PermissionLevel::own:
-      return "own";
-    case core::PermissionLevel::report_to_them:
-      return "report-to-them";
-    case core::PermissionLevel::managers_team:
-      return "managers-team";
-    case core::PermissionLevel::all:
-      return "all";
-  }
-  ASSERT(false);
-}
-
 // Appends the members of one object, commas between.
 class ObjectWriter {
  public:
@@ -170,6 +154,22 @@ void write_rest(ObjectWriter& out, const core::GrantLine& line) {
 }
 
 }  // namespace
+
+std::string_view name_of(core::PermissionLevel level) {
+  switch (level) {
+    case core::PermissionLevel::none:
+      return "none";
+    case core::PermissionLevel::own:
+      return "own";
+    case core::PermissionLevel::report_to_them:
+      return "report-to-them";
+    case core::PermissionLevel::managers_team:
+      return "managers-team";
+    case core::PermissionLevel::all:
+      return "all";
+  }
+  ASSERT(false);
+}
 
 void append_record(std::string& out, const core::Record& record,
                    std::optional<CompanyId> current_company) {

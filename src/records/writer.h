@@ -4,11 +4,15 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ids.h"
 #include "core/record.h"
 
 namespace earshot::records {
+
+// As records say it: "report-to-them".
+std::string_view name_of(core::PermissionLevel level);
 
 // Appends the record as a line of compact JSON, with its end. Members at their defaults are left
 // out, and companyId where it is the current company: the one of the last company line. Of a key

@@ -97,6 +97,7 @@ Access access_of(std::vector<CallId> calls, store::CallsView view) {
   ASSERT(view.entries.size() == calls.size());
   Access access;
   access.revision = view.revision;
+  access.time = view.time;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (!view.entries[i]->has_call()) access.unknown.push_back(calls[i]);
   }

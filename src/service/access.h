@@ -22,6 +22,7 @@ struct Access {
   std::vector<core::PackedEntryPtr> entries;  // of calls[i]; empty where some are unknown
   std::vector<CallId> unknown;                // in the order asked
   core::Revision revision = 0;                // of the company, that all of this is as of
+  Time time;                                  // of that revision
 };
 
 // What a change came to.

@@ -7,6 +7,8 @@ namespace earshot::store {
 
 namespace {
 
+using IsWanted = std::function<bool(CallId)>;
+
 enum class ItemTag : std::uint8_t { pairs = 1, call = 2, thing = 3, key = 4 };
 
 // Of the head.
@@ -18,10 +20,10 @@ constexpr std::uint8_t kAfter = 2;
 constexpr std::uint8_t kBeforeBody = 4;
 constexpr std::uint8_t kAfterBody = 8;
 constexpr std::uint8_t kShare = 16;
+// Of pairs and calls: what was before was dead.
+constexpr std::uint8_t kDead = 32;
 
 bool has_body(const std::optional<core::Grant>& grant) { return grant && *grant != core::Grant{}; }
-
-void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 
 void fail(ByteReader& reader) { reader.bytes(reader.rest_bytes() + 1); }
 
@@ -44,28 +46,43 @@ ChangeHead read_head(ByteReader& reader) {
   return head;
 }
 
-void read_pairs(ByteReader& reader, std::vector<Change>& changes) {
+// A dead row is one that was there, and when it died is known.
+core::Revision read_dead_since(ByteReader& reader, std::uint8_t flags) {
+  if ((flags & kDead) == 0) return 0;
+  const core::Revision revision = reader.varint();
+  if (revision == 0 || (flags & kBefore) == 0) fail(reader);
+  return revision;
+}
+
+// What is left out is read over all the same. Gives the number of changes.
+std::uint64_t read_pairs(ByteReader& reader, const IsWanted* is_wanted,
+                         std::vector<Change>& changes) {
   const CallId call{reader.fixed64()};
+  const bool wanted = is_wanted == nullptr || (*is_wanted)(call);
   const core::Stamp previous = read_stamp(reader);
   const std::uint64_t count = reader.varint();
   if (count == 0) fail(reader);
   for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
     const UserId user{reader.fixed64()};
     const std::uint8_t flags = reader.byte();
+    const core::Revision dead_since = read_dead_since(reader, flags);
     if (flags & kShare) {
-      if ((flags & ~(kShare | kBefore | kAfter)) != 0) fail(reader);
-      changes.push_back(
-          ShareChanged{call, previous, user, (flags & kBefore) != 0, (flags & kAfter) != 0});
+      if ((flags & ~(kShare | kBefore | kAfter | kDead)) != 0) fail(reader);
+      if (wanted) {
+        changes.push_back(ShareChanged{call, previous, user, (flags & kBefore) != 0,
+                                       (flags & kAfter) != 0, dead_since});
+      }
       continue;
     }
-    GrantChanged change{call, previous, user, {}, {}};
-    if (flags > (kBefore | kAfter | kBeforeBody | kAfterBody)) fail(reader);
+    GrantChanged change{call, previous, user, {}, {}, dead_since};
+    if ((flags & ~(kBefore | kAfter | kBeforeBody | kAfterBody | kDead)) != 0) fail(reader);
     if (flags & kBefore) change.before.emplace();
     if (flags & kAfter) change.after.emplace();
     if (flags & kBeforeBody) change.before = read_grant_body(reader);
     if (flags & kAfterBody) change.after = read_grant_body(reader);
-    changes.push_back(std::move(change));
+    if (wanted) changes.push_back(std::move(change));
   }
+  return count;
 }
 
 CallChanged read_call(ByteReader& reader) {
@@ -73,7 +90,8 @@ CallChanged read_call(ByteReader& reader) {
   change.call = {reader.fixed64()};
   change.previous = read_stamp(reader);
   const std::uint8_t flags = reader.byte();
-  if (flags > (kBefore | kAfter)) fail(reader);
+  if ((flags & ~(kBefore | kAfter | kDead)) != 0) fail(reader);
+  change.dead_since = read_dead_since(reader, flags);
   if (flags & kBefore) (change.before = read_call_body(reader))->id = change.call;
   if (flags & kAfter) (change.after = read_call_body(reader))->id = change.call;
   return change;
@@ -94,6 +112,41 @@ KeyChanged read_key(ByteReader& reader) {
   change.access_key = reader.text();
   if (reader.byte() != 0) (change.after = read_key_body(reader))->access_key = change.access_key;
   return change;
+}
+
+// Reads the count of changes and the items behind it; false where no release wrote them. Without
+// `is_wanted` all are.
+bool read_items(ByteReader& reader, const IsWanted* is_wanted, std::vector<Change>& changes) {
+  const std::uint64_t count = reader.varint();
+  std::uint64_t seen = 0;
+  while (reader.ok() && reader.rest_bytes() > 0) {
+    switch (static_cast<ItemTag>(reader.byte())) {
+      case ItemTag::pairs:
+        seen += read_pairs(reader, is_wanted, changes);
+        break;
+      case ItemTag::call: {
+        ++seen;
+        CallChanged change = read_call(reader);
+        if (is_wanted == nullptr || (*is_wanted)(change.call)) changes.push_back(std::move(change));
+        break;
+      }
+      case ItemTag::thing: {
+        ++seen;
+        ThingChanged change = read_thing(reader);
+        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        break;
+      }
+      case ItemTag::key: {
+        ++seen;
+        KeyChanged change = read_key(reader);
+        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        break;
+      }
+      default:
+        return false;
+    }
+  }
+  return reader.done() && seen == count;
 }
 
 }  // namespace
@@ -119,7 +172,8 @@ std::optional<ChangeKey> decode_change_key(std::string_view bytes) {
 
 Digest hash_change(std::string_view key, std::string_view value) { return sha256(key, value); }
 
-void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags) {
+void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags,
+                            core::Revision dead_since) {
   if (group_count_ == 0 || group_call_ != call) {
     end_group();
     group_call_ = call;
@@ -129,7 +183,8 @@ void ChangeWriter::add_pair(CallId call, core::Stamp previous, UserId user, std:
   ++group_count_;
   ++count_;
   append_fixed64(group_, user.value);
-  append_byte(group_, flags);
+  append_byte(group_, flags | (dead_since ? kDead : std::uint8_t{0}));
+  if (dead_since) append_varint(group_, dead_since);
 }
 
 void ChangeWriter::end_group() {
@@ -149,7 +204,7 @@ void ChangeWriter::add(const GrantChanged& change) {
   if (change.after) flags |= kAfter;
   if (has_body(change.before)) flags |= kBeforeBody;
   if (has_body(change.after)) flags |= kAfterBody;
-  add_pair(change.call, change.previous, change.user, flags);
+  add_pair(change.call, change.previous, change.user, flags, change.dead_since);
   if (flags & kBeforeBody) append_grant_body(group_, *change.before);
   if (flags & kAfterBody) append_grant_body(group_, *change.after);
 }
@@ -158,7 +213,7 @@ void ChangeWriter::add(const ShareChanged& change) {
   std::uint8_t flags = kShare;
   if (change.before) flags |= kBefore;
   if (change.after) flags |= kAfter;
-  add_pair(change.call, change.previous, change.user, flags);
+  add_pair(change.call, change.previous, change.user, flags, change.dead_since);
 }
 
 void ChangeWriter::add(const CallChanged& change) {
@@ -169,7 +224,9 @@ void ChangeWriter::add(const CallChanged& change) {
   append_fixed64(items_, change.call.value);
   append_stamp(items_, change.previous);
   append_byte(items_, static_cast<std::uint8_t>((change.before ? kBefore : 0) |
-                                                (change.after ? kAfter : 0)));
+                                                (change.after ? kAfter : 0) |
+                                                (change.dead_since ? kDead : 0)));
+  if (change.dead_since) append_varint(items_, change.dead_since);
   if (change.before) append_call_body(items_, *change.before);
   if (change.after) append_call_body(items_, *change.after);
 }
@@ -230,27 +287,17 @@ std::optional<ChangePart> decode_change(std::string_view value) {
   ByteReader reader(value);
   ChangePart part;
   part.head = read_head(reader);
-  const std::uint64_t count = reader.varint();
-  while (reader.ok() && reader.rest_bytes() > 0) {
-    switch (static_cast<ItemTag>(reader.byte())) {
-      case ItemTag::pairs:
-        read_pairs(reader, part.changes);
-        break;
-      case ItemTag::call:
-        part.changes.push_back(read_call(reader));
-        break;
-      case ItemTag::thing:
-        part.changes.push_back(read_thing(reader));
-        break;
-      case ItemTag::key:
-        part.changes.push_back(read_key(reader));
-        break;
-      default:
-        return std::nullopt;
-    }
-  }
-  if (!reader.done() || part.changes.size() != count) return std::nullopt;
+  if (!read_items(reader, nullptr, part.changes)) return std::nullopt;
   return part;
+}
+
+std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
+                                                     const IsWanted& is_wanted) {
+  ByteReader reader(value);
+  read_head(reader);
+  std::vector<Change> changes;
+  if (!read_items(reader, &is_wanted, changes)) return std::nullopt;
+  return changes;
 }
 
 }  // namespace earshot::store

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,17 +39,22 @@ struct GrantChanged {
   core::Stamp previous;  // of the call's newest change before this one
   UserId user;
   std::optional<core::Grant> before, after;
+  // Of a row that was dead before, awaiting its sweep: the revision that removed its user, call or
+  // company. 0: it was alive.
+  core::Revision dead_since = 0;
 };
 struct ShareChanged {
   CallId call;
   core::Stamp previous;
   UserId user;
   bool before = false, after = false;
+  core::Revision dead_since = 0;
 };
 struct CallChanged {
   CallId call;
   core::Stamp previous;
   std::optional<core::Call> before, after;
+  core::Revision dead_since = 0;
 };
 // A company, workspace, profile or user; older versions stand in the directory.
 struct ThingChanged {
@@ -108,7 +114,8 @@ class ChangeWriter {
   ChangeItems take_items();
 
  private:
-  void add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags);
+  void add_pair(CallId call, core::Stamp previous, UserId user, std::uint8_t flags,
+                core::Revision dead_since);
   void end_group();
 
   std::string items_;
@@ -123,5 +130,8 @@ class ChangeWriter {
 
 std::optional<ChangeHead> decode_change_head(std::string_view value);
 std::optional<ChangePart> decode_change(std::string_view value);
+// Only the changes to calls that are wanted, in their order. The others cost little.
+std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
+                                                     const std::function<bool(CallId)>& is_wanted);
 
 }  // namespace earshot::store

@@ -7,12 +7,11 @@ namespace earshot::store {
 namespace {
 
 constexpr std::uint8_t kLive = 1;
+constexpr std::uint8_t kRemovedBefore = 2;  // of the directory
 constexpr std::uint8_t kHasExpiry = 2;
 constexpr std::uint8_t kHasNote = 4;
 constexpr std::uint8_t kPrivate = 8;
 constexpr std::uint8_t kInactive = 16;
-
-void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 
 std::string start_value(std::uint8_t flags) {
   std::string out;
@@ -104,6 +103,8 @@ std::string_view ByteReader::text() {
   if (size > rest_.size()) return bytes(rest_.size() + 1);
   return bytes(size);
 }
+
+void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 
 void append_fixed32(std::string& out, std::uint32_t number) {
   for (int shift = 24; shift >= 0; shift -= 8)
@@ -359,20 +360,24 @@ std::optional<DirectoryKey> decode_directory_key(std::string_view bytes) {
 }
 
 std::string encode_value(const DirectoryValue& value) {
-  std::string out = start_value(value.body ? kLive : std::uint8_t{0});
+  std::string out = start_value((value.body ? kLive : std::uint8_t{0}) |
+                                (value.removed_n ? kRemovedBefore : std::uint8_t{0}));
   append_varint(out, value.n);
+  if (value.removed_n) append_varint(out, *value.removed_n);
   if (value.body) out += *value.body;
   return out;
 }
 
 std::optional<DirectoryValue> decode_directory_value(std::string_view bytes) {
   ByteReader reader(bytes);
-  const auto flags = read_start(reader, kLive);
+  const auto flags = read_start(reader, kLive | kRemovedBefore);
   if (!flags) return std::nullopt;
   DirectoryValue value;
   const std::uint64_t n = reader.varint();
-  if (!reader.ok() || n > UINT32_MAX) return std::nullopt;
+  const std::uint64_t removed_n = *flags & kRemovedBefore ? reader.varint() : 0;
+  if (!reader.ok() || n > UINT32_MAX || removed_n > n) return std::nullopt;
   value.n = static_cast<std::uint32_t>(n);
+  if (*flags & kRemovedBefore) value.removed_n = static_cast<std::uint32_t>(removed_n);
   const std::string_view rest = reader.bytes(reader.rest_bytes());
   if (*flags & kLive) {
     value.body = rest;
@@ -494,6 +499,17 @@ std::optional<KeyRow> decode_key_row(std::string_view access_key, std::string_vi
   return row;
 }
 
+// Moments before 1970 sort before those after it.
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+void append_time_in_key(std::string& out, Time time) {
+  append_fixed64(out, static_cast<std::uint64_t>(time.micros) ^ kSignBit);
+}
+
+Time read_time_in_key(ByteReader& reader) {
+  return Time{static_cast<std::int64_t>(reader.fixed64() ^ kSignBit)};
+}
+
 std::string encode_key(const SweepKey& key) {
   std::string out(1, kSweepTag);
   append_fixed64(out, key.company.value);
@@ -515,19 +531,81 @@ std::optional<SweepKey> decode_sweep_key(std::string_view bytes) {
   return key;
 }
 
-std::string encode_stamp_value(core::Stamp stamp) {
+std::string encode_sweep_value(std::span<const core::Stamp> removals) {
   std::string out;
   append_byte(out, kValueFormat);
-  append_stamp(out, stamp);
+  for (const core::Stamp& stamp : removals) append_stamp(out, stamp);
   return out;
 }
 
-std::optional<core::Stamp> decode_stamp_value(std::string_view bytes) {
+std::optional<std::vector<core::Stamp>> decode_sweep_value(std::string_view bytes) {
   ByteReader reader(bytes);
   if (reader.byte() != kValueFormat) return std::nullopt;
-  const core::Stamp stamp = read_stamp(reader);
+  std::vector<core::Stamp> removals;
+  do {
+    const core::Stamp stamp = read_stamp(reader);
+    if (!removals.empty() && stamp <= removals.back()) return std::nullopt;
+    removals.push_back(stamp);
+  } while (reader.ok() && reader.rest_bytes() > 0);
   if (!reader.done()) return std::nullopt;
-  return stamp;
+  return removals;
+}
+
+std::string encode_value(const Horizon& horizon) {
+  std::string out;
+  append_byte(out, kValueFormat);
+  append_stamp(out, {horizon.revision, 0});
+  if (horizon.head) {
+    append_signed_varint(out, horizon.head->time.micros);
+    append_varint(out, horizon.head->directory_revision);
+  }
+  return out;
+}
+
+std::optional<Horizon> decode_horizon(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.byte() != kValueFormat) return std::nullopt;
+  Horizon horizon;
+  horizon.revision = read_stamp(reader).revision;
+  if (reader.ok() && reader.rest_bytes() > 0) {
+    const Time time{reader.signed_varint()};
+    horizon.head = {time, reader.varint()};
+  }
+  if (!reader.done()) return std::nullopt;
+  return horizon;
+}
+
+std::string encode_key(const ExpiryKey& key) {
+  std::string out(1, kExpiryTag);
+  append_time_in_key(out, key.at);
+  append_fixed64(out, key.company.value);
+  append_fixed64(out, key.call.value);
+  append_fixed64(out, key.user.value);
+  return out;
+}
+
+std::optional<ExpiryKey> decode_expiry_key(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.byte() != static_cast<std::uint8_t>(kExpiryTag)) return std::nullopt;
+  ExpiryKey key;
+  key.at = read_time_in_key(reader);
+  key.company = {reader.fixed64()};
+  key.call = {reader.fixed64()};
+  key.user = {reader.fixed64()};
+  if (!reader.done()) return std::nullopt;
+  return key;
+}
+
+std::string encode_text_value(std::string_view text) {
+  std::string out;
+  append_byte(out, kValueFormat);
+  out += text;
+  return out;
+}
+
+std::optional<std::string_view> decode_text_value(std::string_view bytes) {
+  if (bytes.empty() || static_cast<std::uint8_t>(bytes[0]) != kValueFormat) return std::nullopt;
+  return bytes.substr(1);
 }
 
 std::string encode_company_key(char tag, CompanyId company) {
@@ -542,6 +620,23 @@ std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes) {
   const CompanyId company{reader.fixed64()};
   if (!reader.done()) return std::nullopt;
   return company;
+}
+
+std::string encode_cursor_secret(const Digest& secret) {
+  std::string out;
+  append_byte(out, kValueFormat);
+  out.append(secret.begin(), secret.end());
+  return out;
+}
+
+std::optional<Digest> decode_cursor_secret(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.byte() != kValueFormat) return std::nullopt;
+  Digest secret;
+  const std::string_view text = reader.bytes(secret.size());
+  if (!reader.done()) return std::nullopt;
+  std::copy(text.begin(), text.end(), secret.begin());
+  return secret;
 }
 
 }  // namespace earshot::store

@@ -8,9 +8,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/digest.h"
 #include "core/entry.h"
 #include "core/types.h"
 
@@ -40,12 +43,15 @@ class ByteReader {
   bool ok_ = true;
 };
 
+void append_byte(std::string& out, std::uint8_t byte);
 void append_fixed32(std::string& out, std::uint32_t number);
 void append_fixed64(std::string& out, std::uint64_t number);
 void append_varint(std::string& out, std::uint64_t number);
 void append_signed_varint(std::string& out, std::int64_t number);
 void append_text(std::string& out, std::string_view text);
 void append_stamp(std::string& out, core::Stamp stamp);
+void append_time_in_key(std::string& out, Time time);  // of fixed width, and sorts as times do
+Time read_time_in_key(ByteReader& reader);
 core::Stamp read_stamp(ByteReader& reader);
 
 // What every key of a company begins with, but for keys and meta.
@@ -136,6 +142,8 @@ std::optional<DirectoryKey> decode_directory_key(std::string_view bytes);
 struct DirectoryValue {
   std::uint32_t n = 0;  // with the key's revision, the stamp of the version
   std::optional<std::string> body;
+  // Of a company that the same revision removed before: the removal's place in it.
+  std::optional<std::uint32_t> removed_n;
 };
 std::string encode_value(const DirectoryValue& value);
 std::optional<DirectoryValue> decode_directory_value(std::string_view bytes);
@@ -163,7 +171,7 @@ core::Key read_key_body(ByteReader& reader);
 
 // --- meta
 
-// What awaits a sweep: everything older than the stamp, of a user, a call, or a whole company.
+// What awaits a sweep: everything older than the removals of a user, a call, or a whole company.
 enum class SweepKind : std::uint8_t { company = 0, user = 1, call = 2 };
 struct SweepKey {
   CompanyId company;
@@ -173,11 +181,45 @@ struct SweepKey {
 inline constexpr char kSweepTag = 's';
 inline constexpr char kUsageTag = 'u';
 inline constexpr char kHorizonTag = 'h';
+inline constexpr char kCursorSecretTag = 'c';
 std::string encode_key(const SweepKey& key);
 std::optional<SweepKey> decode_sweep_key(std::string_view bytes);
-std::string encode_stamp_value(core::Stamp stamp);
-std::optional<core::Stamp> decode_stamp_value(std::string_view bytes);
+std::string encode_sweep_value(std::span<const core::Stamp> removals);
+std::optional<std::vector<core::Stamp>> decode_sweep_value(std::string_view bytes);
+
+// How far the record of changes was cut off: the last revision that went.
+struct Horizon {
+  core::Revision revision = 0;
+  // What its record said; absent where a release cut it off that kept no history.
+  struct Head {
+    Time time;
+    core::Revision directory_revision = 0;
+  };
+  std::optional<Head> head;
+};
+std::string encode_value(const Horizon& horizon);
+std::optional<Horizon> decode_horizon(std::string_view bytes);
+
+// A grant that expires, by its time: who takes away what has expired goes along these. One whose
+// grant is gone or says something else means nothing.
+struct ExpiryKey {
+  Time at;
+  CompanyId company;
+  CallId call;
+  UserId user;
+};
+inline constexpr char kExpiryTag = 'e';
+// Up to which row of `calls` they were written for what older releases left: a key, or nothing
+// where all of it was.
+inline constexpr char kExpiriesKnownTag = 'x';
+std::string encode_key(const ExpiryKey& key);
+std::optional<ExpiryKey> decode_expiry_key(std::string_view bytes);
+std::string encode_text_value(std::string_view text);
+std::optional<std::string_view> decode_text_value(std::string_view bytes);
+
 std::string encode_company_key(char tag, CompanyId company);  // of usage and horizons
 std::optional<CompanyId> decode_company_key(char tag, std::string_view bytes);
+std::string encode_cursor_secret(const Digest& secret);
+std::optional<Digest> decode_cursor_secret(std::string_view bytes);
 
 }  // namespace earshot::store

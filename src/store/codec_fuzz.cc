@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "store/change_record.h"
 #include "store/codec.h"
+#include "store/kept_answer.h"
 
 namespace {
 
@@ -54,7 +55,7 @@ void check_change(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 16) {
+  switch (data[0] % 20) {
     case 0:
       expect_same_key(bytes, decode_call_row_key(bytes));
       break;
@@ -96,6 +97,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 13:
       expect_same_body(bytes, decode_user(1, bytes));
+      break;
+    case 14:
+      expect_same_key(bytes, decode_expiry_key(bytes));
+      break;
+    case 15:
+      expect_same_key(bytes, decode_answer_key(bytes));
+      break;
+    case 16:
+      expect_same_key(bytes, decode_answer_time_key(bytes));
+      break;
+    case 17:
+      expect_same(bytes, decode_kept_answer(bytes));
       break;
     default:
       check_change(bytes);

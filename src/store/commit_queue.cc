@@ -26,7 +26,8 @@ bool CommitQueue::take(std::deque<Job>& jobs, std::chrono::milliseconds patience
   do {
     jobs.push_back(std::move(jobs_.front()));
     jobs_.pop_front();
-  } while (!jobs.back().alone && !jobs_.empty() && !jobs_.front().alone && jobs.size() < jobs_max);
+  } while (!jobs.back().is_alone() && !jobs_.empty() && !jobs_.front().is_alone() &&
+           jobs.size() < jobs_max);
   return true;
 }
 

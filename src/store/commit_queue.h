@@ -21,6 +21,11 @@ class CommitQueue final : public Sleeper {
     GrantCommand command;
     Store::WriteDone done;
     std::function<void()> alone;
+
+    // What a user has all of is found in the store, where what others of a batch do is not yet.
+    bool is_alone() const {
+      return alone || (command.with_results && command.with_results->all_of.index() != 0);
+    }
   };
 
   explicit CommitQueue(std::size_t commands_max) : commands_max_(commands_max) {}

@@ -4,12 +4,21 @@
 
 namespace earshot::store {
 
-bool Removals::kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const {
-  if (company.kills(row, revision)) return true;
-  const auto of_call = calls.find(call);
-  if (of_call != calls.end() && of_call->second.kills(row, revision)) return true;
-  const auto of_user = users.find(user);
-  return of_user != users.end() && of_user->second.kills(row, revision);
+core::Revision Removal::killed_at(core::Stamp row) const {
+  const auto after = std::ranges::upper_bound(stamps, row);
+  return after == stamps.end() ? 0 : after->revision;
+}
+
+core::Revision Removals::killed_at(CallId call, UserId user, core::Stamp row) const {
+  core::Revision first = company.killed_at(row);
+  const auto look_at = [&](const auto& removals, auto id) {
+    const auto found = removals.find(id);
+    const core::Revision killed = found == removals.end() ? 0 : found->second.killed_at(row);
+    if (killed != 0 && (first == 0 || killed < first)) first = killed;
+  };
+  look_at(calls, call);
+  look_at(users, user);
+  return first;
 }
 
 core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Removals& removals,
@@ -36,6 +45,29 @@ core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call
   const auto unpacked = std::make_shared<const core::CallEntry>(entry->unpack());
   const core::EntryPtr alive = without_dead(unpacked, call, removals, revision);
   return alive == unpacked ? entry : core::PackedEntry::pack(*alive);
+}
+
+void CompanyState::offer_people(const PeoplePtr& people) {
+  const std::lock_guard lock(people_mutex_);
+  if (!people_ && people->directory_revision == directory_revision_) people_ = people;
+}
+
+void CompanyState::publish(const Head& newest, PeoplePtr people) {
+  head = newest;
+  {
+    const std::lock_guard lock(people_mutex_);
+    directory_revision_ = newest.directory_revision;
+    if (people) people_.swap(people);
+  }
+  time_.store(newest.time.micros, std::memory_order_release);
+  published.store(newest.revision, std::memory_order_release);
+  // The old directory may be large: it is freed now, when the new revision is there to see.
+}
+
+void CompanyState::forget_people() {
+  PeoplePtr forgotten;  // freed without the lock
+  const std::lock_guard lock(people_mutex_);
+  forgotten.swap(people_);
 }
 
 KeyPtr KeyTable::find(std::string_view access_key) const {

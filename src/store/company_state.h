@@ -30,16 +30,19 @@ struct Head {
   Digest hash{};  // of the last part
 };
 
-// A removal whose rows are still there: everything older than it is dead. The one before it counts
-// for readers of revisions between the two.
+// The removals of one thing whose rows are still there: everything older than one of them is dead
+// since then.
 struct Removal {
-  core::Stamp newest;
-  core::Stamp before;
+  std::vector<core::Stamp> stamps;  // ascending; of one revision only the last
   std::uint64_t swept_to = 0;  // the sweep goes on at this call; after a restart it begins again
 
+  core::Stamp newest() const { return stamps.empty() ? core::Stamp{} : stamps.back(); }
+  // The revision of the first removal after the row; 0: there is none.
+  core::Revision killed_at(core::Stamp row) const;
+  // Whether the row is dead to readers of the revision.
   bool kills(core::Stamp row, core::Revision revision) const {
-    return (row < newest && newest.revision <= revision) ||
-           (row < before && before.revision <= revision);
+    const core::Revision killed = killed_at(row);
+    return killed != 0 && killed <= revision;
   }
 };
 
@@ -50,9 +53,14 @@ struct Removals {
   std::unordered_map<UserId, Removal> users;
   std::unordered_map<CallId, Removal> calls;
 
-  bool empty() const { return company.newest == core::Stamp{} && users.empty() && calls.empty(); }
-  // Whether a share or grant of this pair is dead to readers of the revision.
-  bool kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const;
+  bool empty() const { return company.stamps.empty() && users.empty() && calls.empty(); }
+  // Since which revision a share or grant of this pair is dead; 0: it is alive.
+  core::Revision killed_at(CallId call, UserId user, core::Stamp row) const;
+  // Whether it is dead to readers of the revision.
+  bool kills(CallId call, UserId user, core::Stamp row, core::Revision revision) const {
+    const core::Revision killed = killed_at(call, user, row);
+    return killed != 0 && killed <= revision;
+  }
 };
 using RemovalsPtr = std::shared_ptr<const Removals>;
 
@@ -62,20 +70,26 @@ core::EntryPtr without_dead(const core::EntryPtr& entry, CallId call, const Remo
 core::PackedEntryPtr without_dead(const core::PackedEntryPtr& entry, CallId call,
                                   const Removals& removals, core::Revision revision);
 
-// A company's people, and whether the company itself has a record.
+// A company's people, and whether the company itself has a record. Immutable once shared.
 struct People {
   bool company_exists = false;
   core::Directory directory;
+  // So far the directory is known to have changed, or a key: to readers of older revisions it may
+  // be another one.
+  core::Revision directory_revision = 0;
 };
+using PeoplePtr = std::shared_ptr<const People>;
 
 struct CompanyState {
   explicit CompanyState(CompanyId company) : id(company) {}
 
   const CompanyId id;
 
-  // What readers see. A removal is here before its revision is published, and goes after its
-  // sweep's is.
+  // What readers see. What decides at a revision is here before the revision is: its time, people
+  // and removals. A removal goes after its sweep's revision is.
   std::atomic<core::Revision> published{0};
+  // Of the published revision, or of the next while it is being published.
+  Time published_time() const { return Time{time_.load(std::memory_order_acquire)}; }
   RemovalsPtr removals() const {  // null: none
     if (!has_removals_.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(removals_mutex_);
@@ -86,15 +100,31 @@ struct CompanyState {
     removals_ = removals && !removals->empty() ? std::move(removals) : nullptr;
     has_removals_.store(removals_ != nullptr, std::memory_order_release);
   }
+  // Null: not in memory. Else those of the revision that is published now, or of a later one, which
+  // their directory revision tells.
+  PeoplePtr people() const {
+    const std::lock_guard lock(people_mutex_);
+    return people_;
+  }
+  // People that a reader loaded: kept unless there are some, or others by now.
+  void offer_people(const PeoplePtr& people);
 
   // The committer's own.
   Head head;
-  std::shared_ptr<const People> people;  // null: not loaded
+  // Shows a head to readers, and its people; null: they are as they were.
+  void publish(const Head& newest, PeoplePtr people);
+  void forget_people();
 
  private:
+  std::atomic<std::int64_t> time_{0};
+
   mutable std::mutex removals_mutex_;
   RemovalsPtr removals_;
   std::atomic<bool> has_removals_{false};
+
+  mutable std::mutex people_mutex_;
+  PeoplePtr people_;
+  core::Revision directory_revision_ = 0;  // of the newest people, be they in memory or not
 };
 
 // Every access key there is. Any thread.

@@ -26,7 +26,10 @@ struct EmbeddedOptions {
   std::size_t read_queue_max = 16384;              // reads waiting for them; more is unavailable
   std::optional<std::chrono::seconds>
       retention;  // of changes, markers, old directory versions; absent: all
-  std::chrono::seconds retention_every{60};  // how often it is applied
+  std::chrono::seconds retention_every{60};          // how often it is applied
+  std::chrono::seconds idempotency_keep{24 * 3600};  // of answers to requests with such a key
+  // How often what has expired is taken away, and answers that were kept long enough.
+  std::chrono::milliseconds expiry_every{30'000};
   std::chrono::milliseconds house_every{
       10000};  // small upkeep: files let go, directories forgotten
   std::uint64_t load_memory_bytes = 128ULL << 20;  // of a load; more of its rows wait on disk

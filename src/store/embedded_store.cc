@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/wake.h"
+#include "store/retention.h"
 
 namespace earshot::store {
 
@@ -25,7 +26,6 @@ namespace {
 
 constexpr std::size_t kSweepRowsMax = 1000;  // of one sweep's revision
 constexpr std::chrono::milliseconds kSpaceCheckEvery{200};
-constexpr std::chrono::seconds kReadPatience{5};  // for a revision that is being published
 constexpr std::size_t kLogRead = 64;
 constexpr std::size_t kJobsAtOnceMax = 8;  // of one reading thread, answered together
 
@@ -116,6 +116,11 @@ std::int64_t steady_ms() {
 }
 
 }  // namespace
+
+Error not_there(core::Revision wanted, core::Revision newest) {
+  return unavailable("revision " + std::to_string(wanted) + " is not there, the newest is " +
+                     std::to_string(newest));
+}
 
 Status write_synced(const std::string& path, std::string_view text) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -210,7 +215,9 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(EmbeddedOptions optio
   }
   auto store = std::unique_ptr<EmbeddedStore>(
       new EmbeddedStore(std::move(options), lock_file, std::move(*rocks)));
+  TRY(store->load_cursor_secret());
   TRY(store->load_keys_and_sweeps());
+  TRY(store->load_expiries_known());
   store->committer_ = std::thread([raw = store.get()] { raw->commit_loop(); });
   return store;
 }
@@ -221,6 +228,7 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       rocks_(std::move(rocks)),
       cache_(options_.cache_bytes),
       companies_(*rocks_),
+      past_directories_(kPastDirectoriesBytes),
       pool_(std::make_shared<ReadPool>(options_.read_threads, options_.read_queue_max)),
       queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
 
@@ -230,6 +238,23 @@ EmbeddedStore::~EmbeddedStore() {
   if (committer_.joinable()) committer_.join();
   rocks_->close();
   ::close(lock_file_);
+}
+
+Status EmbeddedStore::load_cursor_secret() {
+  const std::string place(1, kCursorSecretTag);
+  if (const auto kept = TRY(rocks_->get(Family::meta, place))) {
+    const auto secret = decode_cursor_secret(*kept);
+    if (!secret) return corrupt("meta");
+    cursor_secret_ = *secret;
+    return {};
+  }
+  fill_random(cursor_secret_);
+  rocksdb::WriteBatch batch;
+  batch.Put(rocks_->family(Family::meta), place, encode_cursor_secret(cursor_secret_));
+  // Synced: what was signed with it is to hold after a crash.
+  const rocksdb::Status written = rocks_->write(batch, true);
+  if (!written.ok()) return from_rocksdb(written, "keeping the secret of cursors");
+  return {};
 }
 
 Status EmbeddedStore::load_keys_and_sweeps() {
@@ -251,51 +276,81 @@ Status EmbeddedStore::load_keys_and_sweeps() {
   return rocks_->scan(Family::meta, std::string(1, kHorizonTag), nullptr,
                       [&](std::string_view key, std::string_view value) -> Result<bool> {
                         const auto company = decode_company_key(kHorizonTag, key);
-                        const auto stamp = decode_stamp_value(value);
-                        if (!company || !stamp) return corrupt("meta");
-                        rocks_->horizons().set(*company, stamp->revision);
+                        const auto horizon = decode_horizon(value);
+                        if (!company || !horizon) return corrupt("meta");
+                        rocks_->horizons().set(*company, horizon->revision);
                         return true;
                       });
 }
 
 // --- reading
 
-void EmbeddedStore::read(ReadCommand command, ReadDone done) {
-  const auto answer = [at_least = command.at_least](Result<std::optional<CallsView>> read,
-                                                    const ReadDone& to) {
-    if (!read) return to(read.error());
+template <class Done>
+void EmbeddedStore::read_published(CompanyId company, std::vector<CallId> calls, bool with_people,
+                                   core::Revision at_least, Done done) {
+  const auto answer = [at_least](Result<std::optional<AccessView>> read, const Done& to) {
+    if (!read) return to(Result<AccessView>(read.error()));
     ASSERT(read->has_value());
     // Whatever this store answered a write with was published before: it is not of this store, or
     // of one that was put back to an earlier backup.
-    if ((*read)->revision < at_least) {
-      return to(unavailable("revision " + std::to_string(at_least) +
-                            " is not there, the newest is " + std::to_string((*read)->revision)));
-    }
-    to(std::move(**read));
+    const core::Revision newest = (*read)->as_of.revision;
+    if (newest < at_least) return to(Result<AccessView>(not_there(at_least, newest)));
+    to(Result<AccessView>(std::move(**read)));
   };
-  auto from_memory = try_read(command.company, command.calls, Rocks::Tier::memory);
+  auto from_memory = try_read(company, calls, with_people, Rocks::Tier::memory);
   if (!from_memory || *from_memory) return answer(std::move(from_memory), done);
-  auto job = [this, answer, command = std::move(command), done] {
-    answer(try_read(command.company, command.calls, Rocks::Tier::disk), done);
+  auto job = [this, answer, company, calls = std::move(calls), with_people, done] {
+    answer(try_read(company, calls, with_people, Rocks::Tier::disk), done);
   };
-  if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
+  if (!pool_->submit(std::move(job))) {
+    return done(Result<AccessView>(unavailable("too many reads wait for the disk")));
+  }
   earshot::wake(pool_);
 }
 
-Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company,
-                                                         const std::vector<CallId>& calls,
-                                                         Rocks::Tier tier) {
-  const CompanyState* state = companies_.find(company);
+void EmbeddedStore::read(ReadCommand command, ReadDone done) {
+  read_published(
+      command.company, std::move(command.calls), false, command.at_least,
+      [done = std::move(done)](Result<AccessView> read) {
+        if (!read) return done(std::move(read).error());
+        done(CallsView{read->as_of.revision, read->as_of.time, std::move(read->entries)});
+      });
+}
+
+void EmbeddedStore::read_access(AccessCommand command, AccessDone done) {
+  if (!command.moment.is_now()) return read_past_access(std::move(command), std::move(done));
+  std::vector<CallId> calls(command.calls.size());
+  std::ranges::transform(command.calls, calls.begin(), &core::CallUsers::call);
+  read_published(command.company, std::move(calls), true, command.at_least,
+                 [this, done = std::move(done)](Result<AccessView> read) {
+                   if (read) read->as_of.time = judging_time(read->as_of.time);
+                   done(std::move(read));
+                 });
+}
+
+Result<std::optional<AccessView>> EmbeddedStore::try_read(CompanyId company,
+                                                          const std::vector<CallId>& calls,
+                                                          bool with_people, Rocks::Tier tier) {
+  CompanyState* state = companies_.find(company);
   if (!state) {
-    if (tier == Rocks::Tier::memory) return std::optional<CallsView>();
+    if (tier == Rocks::Tier::memory) return std::optional<AccessView>();
     state = TRY(companies_.meet(company));
   }
   std::optional<std::chrono::steady_clock::time_point> deadline;
   while (true) {
     const core::Revision revision = state->published.load(std::memory_order_acquire);
     bool begin_again = false;
-    auto view = TRY(try_read_at(*state, revision, calls, tier, begin_again));
-    if (!begin_again) return view;
+    PeoplePtr people;
+    if (with_people) {
+      people = TRY(try_read_people(*state, revision, tier, begin_again));
+      if (!people && !begin_again) return std::optional<AccessView>();
+    }
+    std::optional<AccessView> view;
+    if (!begin_again) view = TRY(try_read_at(*state, revision, calls, tier, begin_again));
+    if (!begin_again) {
+      if (view && people) view->directory = {people, &people->directory};
+      return view;
+    }
     // A commit is between the disk and its publication: moments, unless the machine is in trouble.
     restarts_.fetch_add(1, std::memory_order_relaxed);
     if (!deadline) deadline = std::chrono::steady_clock::now() + kReadPatience;
@@ -306,19 +361,31 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read(CompanyId company,
   }
 }
 
-Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& state,
-                                                            core::Revision revision,
-                                                            const std::vector<CallId>& calls,
-                                                            Rocks::Tier tier, bool& begin_again) {
+Result<PeoplePtr> EmbeddedStore::try_read_people(CompanyState& state, core::Revision revision,
+                                                 Rocks::Tier tier, bool& begin_again) {
+  PeoplePtr people = state.people();
+  if (!people && tier == Rocks::Tier::disk) {
+    const PublishedSnapshot snapshot = TRY(take_snapshot(state));
+    const Removals removals = TRY(snapshot.rows->removals(state.id));
+    people = TRY(load_people(state, snapshot, removals));
+  }
+  begin_again = people && people->directory_revision > revision;
+  return people;
+}
+
+Result<std::optional<AccessView>> EmbeddedStore::try_read_at(const CompanyState& state,
+                                                             core::Revision revision,
+                                                             const std::vector<CallId>& calls,
+                                                             Rocks::Tier tier, bool& begin_again) {
   const RemovalsPtr removals = state.removals();
   // A removal is announced before its revision is published, and withdrawn after its sweep's is:
   // unless the revision stood still around the look at them, they may be another revision's.
   if (state.published.load(std::memory_order_acquire) != revision) {
     begin_again = true;
-    return std::optional<CallsView>();
+    return std::optional<AccessView>();
   }
-  CallsView view;
-  view.revision = revision;
+  AccessView view;
+  view.as_of = {revision, state.published_time()};
   view.entries.resize(calls.size());
   std::vector<EntryCache::Miss> misses;
   begin_again = !cache_.find(state.id, calls, revision, view.entries, misses);
@@ -326,24 +393,26 @@ Result<std::optional<CallsView>> EmbeddedStore::try_read_at(const CompanyState& 
     if (begin_again) break;
     const CallRef ref{state.id, calls[miss.place]};
     core::PackedEntryPtr stored = TRY(rocks_->read_packed(ref, tier));
-    if (!stored) return std::optional<CallsView>();
+    if (!stored) return std::optional<AccessView>();
     begin_again = stored->newest_revision() > revision;
     if (!begin_again) cache_.fill(ref, stored, miss.mark);
     view.entries[miss.place] = std::move(stored);
   }
-  if (begin_again) return std::optional<CallsView>();
+  if (begin_again) return std::optional<AccessView>();
   if (removals) {
     for (std::size_t i = 0; i < calls.size(); ++i) {
       view.entries[i] = without_dead(view.entries[i], calls[i], *removals, revision);
     }
   }
-  return std::optional<CallsView>(std::move(view));
+  return std::optional<AccessView>(std::move(view));
 }
 
 // --- writing
 
 void EmbeddedStore::write(GrantCommand command, WriteDone done) {
   if (const auto failed = failure()) return done(*failed);
+  done = keys_under_way_.take(command, std::move(done));
+  if (!done) return;
   // The committer must not wait for the disk one call at a time: what it needs is brought near
   // first.
   if (warm(command, Rocks::Tier::memory))
@@ -357,9 +426,30 @@ void EmbeddedStore::write(GrantCommand command, WriteDone done) {
   earshot::wake(pool_);
 }
 
-bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
+std::optional<std::vector<CallId>> EmbeddedStore::calls_of(const GrantCommand& command,
+                                                           Rocks::Tier tier) {
   std::vector<CallId> calls(command.calls.size());
   std::ranges::transform(command.calls, calls.begin(), &core::CallUsers::call);
+  if (!command.with_results) return calls;
+  const WithResults& asked = *command.with_results;
+  if (const auto* const call = std::get_if<CallId>(&asked.all_of)) calls.push_back(*call);
+  if (const auto* const user = std::get_if<UserId>(&asked.all_of)) {
+    if (tier == Rocks::Tier::memory) return std::nullopt;
+    // An error the committer will meet, and say.
+    (void)rocks_->scan(Family::by_user, encode_user_prefix(command.company, *user), nullptr,
+                       [&](std::string_view key_bytes, std::string_view) -> Result<bool> {
+                         const auto key = decode_user_call_key(key_bytes);
+                         if (key) calls.push_back(key->call);
+                         return key && calls.size() < asked.all_of_max;
+                       });
+  }
+  return calls;
+}
+
+bool EmbeddedStore::warm(const GrantCommand& command, Rocks::Tier tier) {
+  const auto named = calls_of(command, tier);
+  if (!named) return false;
+  const std::vector<CallId>& calls = *named;
   std::vector<core::PackedEntryPtr> entries(calls.size());
   std::vector<EntryCache::Miss> misses;
   cache_.find(command.company, calls, ~core::Revision{0}, entries, misses);
@@ -398,15 +488,19 @@ void EmbeddedStore::commit_loop() {
       commit_batch(jobs);
     }
     sweep_some();
+    sweep_expired();
+    find_expiries();
     keep_house();
   }
 }
 
 // False at the end, when nothing waits any more.
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
-  const std::chrono::milliseconds patience = sweeping_.empty() ? options_.house_every
-                                             : refusal()       ? kSpaceCheckEvery
-                                                               : std::chrono::milliseconds(0);
+  const bool is_more = !sweeping_.empty() || is_more_expired_ || expiries_known_to_;
+  const std::chrono::milliseconds patience =
+      !is_more    ? std::min(options_.house_every, options_.expiry_every)
+      : refusal() ? kSpaceCheckEvery
+                  : std::chrono::milliseconds(0);
   return queue_->take(jobs, patience, options_.batch_commands_max);
 }
 
@@ -511,7 +605,8 @@ Ground EmbeddedStore::ground() {
           .companies = companies_,
           .keys = keys_,
           .scratch_directory = options_.directory + "/scratch",
-          .check_space = [this] { return check_space(); }};
+          .check_space = [this] { return check_space(); },
+          .idempotency_keep = options_.idempotency_keep};
 }
 
 std::optional<Error> EmbeddedStore::failure() const {
@@ -582,7 +677,9 @@ void EmbeddedStore::keep_house() {
   companies_.forget_people(options_.directory_bytes);
   if (options_.retention && now - retention_applied_ >= options_.retention_every && !refusal()) {
     retention_applied_ = now;
-    const Status applied = apply_retention();
+    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(*options_.retention);
+    const Time oldest{options_.clock().micros - kept.count()};
+    const Status applied = apply_retention(*rocks_, companies_, oldest);
     // What was not cut now is cut next time.
     if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
   }

@@ -2,6 +2,7 @@
 // does not hold. The public face is store/embedded.h.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -17,17 +18,29 @@
 #include "store/company_state.h"
 #include "store/embedded.h"
 #include "store/entry_cache.h"
+#include "store/history.h"
+#include "store/kept_answer.h"
 #include "store/rocks.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 #include "store/transaction.h"
 
 namespace earshot::store {
+
+// How long a read waits for a revision that is being published.
+inline constexpr std::chrono::seconds kReadPatience{5};
+
+// Memory for whole directories of the past, about; one is kept however large it is.
+inline constexpr std::uint64_t kPastDirectoriesBytes = 64 << 20;
 
 // A server that ends without a word forgets so much of a day's requests.
 inline constexpr std::chrono::seconds kUsageSavedEvery{10};
 
 // What opens a store whose disk can be made to fail, for tests. `env` must outlive the store.
 Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb::Env* env);
+
+// Answers a read that asks for a revision that is not there.
+Error not_there(core::Revision wanted, core::Revision newest);
 
 // Writes a small file and waits until the disk has it.
 Status write_synced(const std::string& path, std::string_view text);
@@ -70,6 +83,9 @@ class EmbeddedStore final : public Store {
   }
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
+  void read_access(AccessCommand command, AccessDone done) override;
+  void read_user_calls(UserCallsCommand command, UserCallsDone done) override;
+  const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
   Result<VerifyReport> verify() override;
@@ -87,18 +103,49 @@ class EmbeddedStore final : public Store {
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
   Status load_keys_and_sweeps();
+  // Makes it with the store, or when a store of an older release is opened.
+  Status load_cursor_secret();
   Status copy_to(const std::string& directory);
 
   // Reading.
-  // The calls as of one published revision, or nothing where memory does not hold all of them.
-  Result<std::optional<CallsView>> try_read(CompanyId company, const std::vector<CallId>& calls,
-                                            Rocks::Tier tier);
-  Result<std::optional<CallsView>> try_read_at(const CompanyState& state, core::Revision revision,
-                                               const std::vector<CallId>& calls, Rocks::Tier tier,
-                                               bool& begin_again);
+  // Reads calls as of one published revision, and if asked for the people with them; from memory or
+  // on the pool. The time given to `done`, which takes a Result<AccessView>, is the revision's.
+  template <class Done>
+  void read_published(CompanyId company, std::vector<CallId> calls, bool with_people,
+                      core::Revision at_least, Done done);
+  // The same, or nothing where memory does not hold all of it.
+  Result<std::optional<AccessView>> try_read(CompanyId company, const std::vector<CallId>& calls,
+                                             bool with_people, Rocks::Tier tier);
+  Result<std::optional<AccessView>> try_read_at(const CompanyState& state, core::Revision revision,
+                                                const std::vector<CallId>& calls, Rocks::Tier tier,
+                                                bool& begin_again);
+  // The people of this published revision, or null where memory does not hold them.
+  Result<PeoplePtr> try_read_people(CompanyState& state, core::Revision revision, Rocks::Tier tier,
+                                    bool& begin_again);
+  // The same for moments other than now.
+  void read_past_access(AccessCommand command, AccessDone done);
+  void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
+  Result<AccessView> find_past_access(const AccessCommand& command);
+  Result<UserCallsView> find_past_user_calls(const UserCallsCommand& command);
+  // The whole directory as it was, if it is in memory; else null.
+  DirectoryPtr find_known_directory(const CompanyState& state, const Past& past);
+  // The store as of the revision of a company that is published now, or a later one.
+  struct PublishedSnapshot {
+    std::unique_ptr<Snapshot> rows;
+    Head head;  // without its hash
+  };
+  Result<PublishedSnapshot> take_snapshot(const CompanyState& state);
+  Result<PeoplePtr> load_people(CompanyState& state, const PublishedSnapshot& snapshot,
+                                const Removals& removals);
+  Result<UserCallsView> find_user_calls(const UserCallsCommand& command);
+  // The later of the clock and the time of what was read: no clock that is put back revives what
+  // had expired.
+  Time judging_time(Time of_revision) const { return std::max(options_.clock(), of_revision); }
   // Brings a command's calls into the cache; false where that needs the disk and the tier forbids
   // it.
   bool warm(const GrantCommand& command, Rocks::Tier tier);
+  // Those calls; nothing where that needs the disk and the tier forbids it.
+  std::optional<std::vector<CallId>> calls_of(const GrantCommand& command, Rocks::Tier tier);
   void enqueue(Job job);
 
   // The committer.
@@ -109,11 +156,14 @@ class EmbeddedStore final : public Store {
   Result<LoadReport> load_alone(RecordSource& source, const Origin& origin);
   Status commit_and_publish(Transaction& transaction, std::size_t commands);
   void sweep_some();
+  // Grants that have expired, answers that were kept long enough.
+  void sweep_expired();
+  Result<bool> forget_answers();
+  Status load_expiries_known();
+  // Writes the rows of expiries for some of what an older release left.
+  void find_expiries();
+  Status find_some_expiries();
   void keep_house();
-  Status apply_retention();
-  Status cut_company(CompanyId company, core::Revision horizon);
-  Status write_cut(rocksdb::WriteBatch& batch);
-  Status cut_directory(CompanyId company, core::Revision horizon, rocksdb::WriteBatch& batch);
   Ground ground();
   Status check_space();
   // Why nothing is written any more; empty while all is well.
@@ -127,6 +177,9 @@ class EmbeddedStore final : public Store {
   EntryCache cache_;
   KeyTable keys_;
   Companies companies_;
+  PastDirectories past_directories_;
+  Digest cursor_secret_{};
+  KeysUnderWay keys_under_way_;
   const std::shared_ptr<ReadPool> pool_;
   CommitObserver observer_;
 
@@ -145,6 +198,9 @@ class EmbeddedStore final : public Store {
 
   // The committer's own.
   std::set<CompanyId> sweeping_;
+  bool is_more_expired_ = false;
+  std::chrono::steady_clock::time_point expired_swept_ = std::chrono::steady_clock::now();
+  std::optional<std::string> expiries_known_to_;  // a row of `calls`; absent: all are
   std::chrono::steady_clock::time_point house_kept_{};
   std::chrono::steady_clock::time_point retention_applied_{};
 

@@ -11,6 +11,8 @@
 #include <fstream>
 
 #include "base/text.h"
+#include "conformance/grants_suite.h"
+#include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/embedded_store.h"
 
@@ -19,48 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "earshot-store-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-struct EmbeddedPlace final : StorePlace {
-  std::unique_ptr<store::Store> open(Clock clock) override {
-    options.directory = directory.path() + "/store";
-    options.clock = std::move(clock);
-    auto opened = store::open_embedded(options);
-    EXPECT_TRUE(opened.has_value()) << opened.error().message;
-    return opened ? std::move(*opened) : nullptr;
-  }
-  TemporaryDirectory directory;
-  store::EmbeddedOptions options;
-};
-
-StoreKind embedded(std::string name, std::function<void(store::EmbeddedOptions&)> tune,
-                   int history_steps = 700) {
-  return {std::move(name),
-          [tune] {
-            auto place = std::make_unique<EmbeddedPlace>();
-            place->options.free_bytes_min = 0;
-            place->options.cache_bytes = 1 << 20;
-            place->options.block_cache_bytes = 1 << 20;
-            tune(place->options);
-            return place;
-          },
-          history_steps};
-}
-
 INSTANTIATE_TEST_SUITE_P(
     Embedded, StoreSuite,
     testing::Values(embedded("AsShipped", [](auto&) {}),
@@ -68,7 +28,23 @@ INSTANTIATE_TEST_SUITE_P(
                     // Room for a handful of entries: eviction all the time.
                     embedded("WithTinyCache",
                              [](auto& options) { options.cache_bytes = 64 * 400; }),
+                    // No directory stays in memory for long.
+                    embedded(
+                        "WithForgottenPeople",
+                        [](auto& options) {
+                          options.directory_bytes = 0;
+                          options.house_every = std::chrono::milliseconds(1);
+                        },
+                        180),
                     // Every record of a load goes through a run of its own.
+                    embedded(
+                        "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
+    [](const auto& kind) { return kind.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Embedded, GrantsSuite,
+    testing::Values(embedded("AsShipped", [](auto&) {}),
+                    embedded("WithoutCache", [](auto& options) { options.cache_bytes = 0; }),
                     embedded(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
     [](const auto& kind) { return kind.param.name; });
@@ -107,6 +83,32 @@ struct Embedded : testing::Test {
   store::EmbeddedOptions options;
   std::atomic<std::int64_t> now_micros{1'772'359'200'000'000};  // the store's threads read it
 };
+
+// The keys of rows of `default` that begin so.
+std::vector<std::string> small_rows(store::Rocks& rocks, std::string_view tag) {
+  std::vector<std::string> keys;
+  const Status scanned = rocks.scan(store::Family::meta, tag, nullptr,
+                                    [&](std::string_view key, std::string_view) -> Result<bool> {
+                                      keys.emplace_back(key);
+                                      return true;
+                                    });
+  EXPECT_TRUE(scanned.has_value());
+  return keys;
+}
+
+// Whether the store comes to hold so many grants, within a minute.
+bool comes_to(store::Store& store, std::size_t grants_wanted) {
+  for (int i = 0; i < 6000; ++i) {
+    std::size_t grants = 0;
+    const Status done = store.dump([&](const core::Record& record) -> Status {
+      grants += std::holds_alternative<core::GrantLine>(record.thing) ? 1 : 0;
+      return {};
+    });
+    if (done && grants == grants_wanted) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 TEST_F(Embedded, ADirectoryIsOfOneProcess) {
   const auto first = open();
@@ -289,6 +291,72 @@ TEST_F(Embedded, AReadFromMemoryIsWholeOrNotAtAll) {
   EXPECT_EQ((**then_from_memory)->grants.size(), 1U);
 }
 
+// A disk that stops where the list of files is written.
+class WaitingEnv final : public rocksdb::EnvWrapper {
+ public:
+  WaitingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
+  std::function<void()> wait;  // set while nothing is written
+
+  rocksdb::Status NewWritableFile(const std::string& name,
+                                  std::unique_ptr<rocksdb::WritableFile>* file,
+                                  const rocksdb::EnvOptions& file_options) override {
+    const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
+    if (made.ok() && name.find("MANIFEST") != std::string::npos) {
+      *file = std::make_unique<Manifest>(std::move(*file), *this);
+    }
+    return made;
+  }
+
+ private:
+  class Manifest final : public rocksdb::WritableFileWrapper {
+   public:
+    Manifest(std::unique_ptr<rocksdb::WritableFile> file, WaitingEnv& env)
+        : WritableFileWrapper(file.get()), file_(std::move(file)), env_(env) {}
+    rocksdb::Status Sync() override {
+      if (env_.wait) env_.wait();
+      return file_->Sync();
+    }
+
+   private:
+    std::unique_ptr<rocksdb::WritableFile> file_;
+    WaitingEnv& env_;
+  };
+};
+
+// A snapshot from the midst of it would see some of the families' files and not others.
+TEST_F(Embedded, NoSnapshotIsTakenWhileFilesAreTakenIn) {
+  WaitingEnv env;
+  const auto rocks = std::move(*store::Rocks::open(
+      {.directory = directory.path() + "/rows", .block_cache_bytes = 1 << 20, .env = &env}));
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (const auto family : {store::Family::calls, store::Family::changes}) {
+    const std::string name = directory.path() + "/" + std::to_string(files.size()) + ".sst";
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), rocks->options_of(family),
+                                  rocks->family(family));
+    ASSERT_TRUE(writer.Open(name).ok());
+    ASSERT_TRUE(writer.Put(encode_key(store::CallRowKey{{1}, {1}, {}, {}}), "row").ok());
+    ASSERT_TRUE(writer.Finish().ok());
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = rocks->family(family);
+    file.external_files = {name};
+    files.push_back(std::move(file));
+  }
+  std::promise<void> is_in_the_midst, may_go_on;
+  std::atomic<bool> has_waited{false};
+  env.wait = [&] {
+    if (has_waited.exchange(true)) return;
+    is_in_the_midst.set_value();
+    may_go_on.get_future().wait();
+  };
+  std::thread taking_in([&] { EXPECT_TRUE(rocks->ingest(files).ok()); });
+  is_in_the_midst.get_future().wait();
+  auto snapshot = std::async(std::launch::async, [&] { return rocks->take_snapshot(); });
+  EXPECT_EQ(snapshot.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  may_go_on.set_value();
+  taking_in.join();
+  rocks->db().ReleaseSnapshot(snapshot.get());
+}
+
 TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto store = open();
   ASSERT_TRUE(load_now(*store, small_company()).has_value());
@@ -303,6 +371,23 @@ TEST_F(Embedded, BackupIsAWholeStoreOfItsOwn) {
   const auto opened = open();
   EXPECT_EQ(read_now(*opened, {1}, {{1}})->entries[0]->granted().size(), 2U);
   EXPECT_TRUE(opened->verify()->faults.empty());
+  EXPECT_EQ(opened->cursor_secret(), store->cursor_secret());
+}
+
+TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
+  const Digest of_another = open()->cursor_secret();
+  {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/" + store::kRowsDirectory,
+                                     .block_cache_bytes = 1 << 20});
+    ASSERT_TRUE(rocks.has_value());
+    rocksdb::WriteBatch batch;
+    batch.Delete((*rocks)->family(store::Family::meta), std::string(1, store::kCursorSecretTag));
+    ASSERT_TRUE((*rocks)->write(batch, true).ok());
+  }
+  const Digest secret = open()->cursor_secret();
+  EXPECT_NE(secret, Digest{});
+  EXPECT_NE(secret, of_another);
+  EXPECT_EQ(open()->cursor_secret(), secret);
 }
 
 TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {
@@ -421,6 +506,113 @@ TEST_F(Embedded, VerifyFindsEveryKindOfDamage) {
   }
 }
 
+// What user 1 may hear of call 1 and who has grants of it, as of a moment.
+struct Seen {
+  core::Ways ways = 0;
+  std::vector<UserId> granted;
+  std::vector<CallId> calls;  // of the user, by grants
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+Seen see(store::Store& store, const store::Moment& moment, bool everybody = false) {
+  store::AccessCommand about;
+  about.company = {1};
+  about.calls = {{{1}, {{1}}}};
+  about.everybody = everybody;
+  about.moment = moment;
+  const auto view = read_access_now(store, about);
+  EXPECT_TRUE(view.has_value()) << view.error().message;
+  if (!view) return {};
+  const auto granted = view->entries[0]->granted();
+  Seen seen{core::ways(*view->directory, *view->entries[0], {1}, view->as_of.time),
+            {granted.begin(), granted.end()},
+            {}};
+  store::UserCallsCommand of_user;
+  of_user.company = {1};
+  of_user.user = {1};
+  of_user.ways = static_cast<core::Ways>(core::Way::individual);
+  of_user.calls_max = 10;
+  of_user.moment = moment;
+  const auto calls = read_user_calls_now(store, of_user);
+  EXPECT_TRUE(calls.has_value()) << calls.error().message;
+  if (!calls) return seen;
+  for (std::size_t i = 0; i < calls->calls.size(); ++i) {
+    const core::Ways ways =
+        core::ways(*calls->directory, *calls->entries[i], {1}, calls->as_of.time);
+    if (core::has(ways, core::Way::individual)) seen.calls.push_back(calls->calls[i]);
+  }
+  return seen;
+}
+
+TEST_F(Embedded, TellsThePastAfterRemovalsAndRestarts) {
+  std::vector<Seen> seen;  // by revision
+  const auto note = [&](store::Store& store) {
+    const core::Revision newest = read_now(store, {1}, {})->revision;
+    while (seen.size() <= newest) seen.push_back(see(store, {}));
+  };
+  auto store = open();
+  note(*store);
+  core::User user;
+  user.id = {1};
+  core::Call call;
+  call.id = {1};
+  for (int round = 0; round < 4; ++round) {
+    ASSERT_TRUE(load_now(*store, small_company()).has_value());
+    note(*store);
+    ASSERT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}}))
+                    .has_value());
+    note(*store);
+    std::vector<core::Record> removal = {{{1}, true, core::Company{{1}, ""}}};
+    if (round % 3 == 1) removal = {{{1}, true, user}, {{1}, false, user}};
+    if (round % 3 == 2) removal = {{{1}, true, call}, {{1}, false, call}};
+    ASSERT_TRUE(load_now(*store, removal).has_value());
+    // Its sweep is a revision of its own.
+    while (read_now(*store, {1}, {})->revision < seen.size() + 1) std::this_thread::yield();
+    note(*store);
+    store.reset();
+    store = open();
+    note(*store);
+  }
+  for (core::Revision revision = 0; revision < seen.size(); ++revision) {
+    EXPECT_EQ(see(*store, {revision, std::nullopt}), seen[revision]) << revision;
+    EXPECT_EQ(see(*store, {revision, std::nullopt}, true), seen[revision]) << revision;
+  }
+}
+
+TEST_F(Embedded, ARevisionIsToldTheSameWhileOthersAreMade) {
+  const auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company()).has_value());
+  ASSERT_TRUE(
+      write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {3}}}})).has_value());
+  const store::Moment pinned{read_now(*store, {1}, {})->revision, Time{now_micros}};
+  const Seen first = see(*store, pinned);
+  ASSERT_EQ(first.granted, (std::vector<UserId>{{1}, {3}}));
+  ASSERT_EQ(first.calls, std::vector<CallId>{{1}});
+  std::atomic<bool> is_over = false;
+  std::thread writer([&] {
+    core::User user;
+    user.id = {1};
+    for (int i = 0; i < 60; ++i) {
+      EXPECT_TRUE(load_now(*store, {{{1}, true, user}}).has_value());
+      EXPECT_TRUE(load_now(*store, {{{1}, false, user}}).has_value());
+      EXPECT_TRUE(write_now(*store, command_of(store::Operation::give, {1}, {{{1}, {{1}, {2}}}}))
+                      .has_value());
+      EXPECT_TRUE(write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{2}, {3}}}}))
+                      .has_value());
+    }
+    is_over = true;
+  });
+  std::vector<std::thread> readers;
+  for (const bool everybody : {false, true}) {
+    readers.emplace_back([&, everybody] {
+      do {
+        EXPECT_EQ(see(*store, pinned, everybody), first);
+      } while (!is_over && !HasFailure());
+    });
+  }
+  writer.join();
+  for (std::thread& reader : readers) reader.join();
+}
+
 TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   options.retention = std::chrono::seconds(60);
   options.retention_every = std::chrono::seconds(0);
@@ -446,6 +638,141 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   EXPECT_TRUE(store->verify()->faults.empty());
   EXPECT_EQ(read_now(*store, {1}, {{1}})->entries[0]->granted().size(), 1U);
   EXPECT_EQ(read_now(*store, {1}, {{1}})->revision, 22U);
+  // What is asked for by a time within the retention is there, though its revision is older.
+  EXPECT_TRUE(see(*store, {std::nullopt, Time{now_micros - 60'000'000}}).granted.empty());
+  store::AccessCommand too_old;
+  too_old.company = {1};
+  too_old.moment.revision = 3;
+  const auto refused = read_access_now(*store, too_old);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::gone);
+}
+
+// A store as a release before this one left it: nothing says when grants expire.
+TEST_F(Embedded, GrantsThatAnOlderReleaseLeftExpireToo) {
+  std::vector<core::Record> records = small_company(3);
+  for (std::uint64_t user = 1; user <= 3; ++user) {
+    records.push_back({{1}, false, core::GrantLine{{1}, {user}, {}}});
+  }
+  std::get<core::GrantLine>(records[5].thing).grant.expires_at = Time{now_micros + 1};
+  std::get<core::GrantLine>(records[6].thing).grant.expires_at = Time{now_micros + 2};
+  ASSERT_TRUE(load_now(*open(), records).has_value());
+  {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+    ASSERT_TRUE(rocks.has_value());
+    rocksdb::WriteBatch batch;
+    ASSERT_EQ(small_rows(**rocks, "x").size(), 1U);
+    ASSERT_EQ(small_rows(**rocks, "e").size(), 2U);
+    for (const char* const tag : {"e", "x"}) {
+      for (const std::string& key : small_rows(**rocks, tag)) {
+        batch.Delete((*rocks)->family(store::Family::meta), key);
+      }
+    }
+    ASSERT_TRUE((*rocks)->write(batch, true).ok());
+  }
+  now_micros += 1;
+  options.expiry_every = std::chrono::milliseconds(5);
+  const auto store = open();
+  EXPECT_TRUE(comes_to(*store, 2));
+  now_micros += 1;
+  EXPECT_TRUE(comes_to(*store, 1));
+  const auto report = store->verify();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+}
+
+TEST_F(Embedded, NothingIsLeftOfGrantsThatNoLongerExpire) {
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, small_company(3)).has_value());
+    const core::Grant soon{Time{now_micros + 10}, ""}, late{Time{now_micros + 20}, ""};
+    const std::vector<core::CallUsers> all = {{{1}, {{1}, {2}, {3}}}};
+    ASSERT_TRUE(write_now(*store, command_of({.calls = all, .terms = {soon, soon, soon}})));
+    ASSERT_TRUE(write_now(*store, command_of({.calls = all, .terms = {late, {}, soon}})));
+    ASSERT_TRUE(write_now(
+        *store, command_of({.operation = store::Operation::remove, .calls = {{{1}, {{3}}}}})));
+  }
+  auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+  ASSERT_TRUE(rocks.has_value());
+  EXPECT_EQ(small_rows(**rocks, "e").size(), 1U);
+}
+
+TEST_F(Embedded, VerifyMissesRowsOfExpiriesAndOfKeptAnswers) {
+  std::vector<core::Record> records = small_company(2);
+  records.push_back({{1}, false, core::GrantLine{{1}, {1}, {Time{now_micros + 1}, ""}}});
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, records).has_value());
+    ASSERT_TRUE(write_now(*store, command_of({.calls = {{{1}, {{2}}}}, .key = "k"})).has_value());
+  }
+  options.expiry_every = std::chrono::hours(1);
+  const struct {
+    std::string name;
+    std::string tag;
+    bool is_removed;  // else its value is spoilt
+    std::string fault;
+  } cases[] = {
+      {"an expiry", "e", true, "would never be swept"},
+      {"a time without an answer", "a", true, "stands without it"},
+      {"an answer without its time", "t", true, "would be kept for good"},
+      {"an answer that nobody can read", "a", false, "cannot be decoded"},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.name);
+    const std::string whole = directory.path() + "/whole";
+    fs::copy(options.directory, whole, fs::copy_options::recursive);
+    {
+      auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+      ASSERT_TRUE(rocks.has_value());
+      const auto keys = small_rows(**rocks, one.tag);
+      ASSERT_EQ(keys.size(), 1U);
+      rocksdb::WriteBatch batch;
+      auto* const meta = (*rocks)->family(store::Family::meta);
+      if (one.is_removed) {
+        batch.Delete(meta, keys[0]);
+      } else {
+        batch.Put(meta, keys[0], "\x01short");
+      }
+      ASSERT_TRUE((*rocks)->write(batch, true).ok());
+    }
+    {
+      const auto store = open();
+      const auto report = store->verify();
+      ASSERT_TRUE(report.has_value());
+      ASSERT_FALSE(report->faults.empty());
+      EXPECT_NE(report->faults[0].find(one.fault), std::string::npos) << report->faults[0];
+    }
+    fs::remove_all(options.directory);
+    fs::rename(whole, options.directory);
+  }
+  EXPECT_TRUE(open()->verify()->faults.empty());
+}
+
+TEST_F(Embedded, AnswersLeaveTheDiskAfterTheirTime) {
+  options.expiry_every = std::chrono::milliseconds(5);
+  options.idempotency_keep = std::chrono::seconds(10);
+  constexpr int kAnswers = 2'300;  // more than one step takes
+  {
+    const auto store = open();
+    ASSERT_TRUE(load_now(*store, small_company(1)).has_value());
+    std::atomic<int> answered{0};
+    for (int i = 0; i < kAnswers; ++i) {
+      if (i == kAnswers - 100) now_micros += 1;
+      store->write(command_of({.calls = {{{1}, {{1}}}}, .key = std::to_string(i)}),
+                   [&](const auto& outcome) { answered += outcome.has_value() ? 1 : 1000; });
+      if (i == kAnswers - 101)
+        while (answered < i + 1) std::this_thread::yield();
+    }
+    while (answered < kAnswers) std::this_thread::yield();
+    ASSERT_EQ(answered, kAnswers);
+    now_micros += 10'000'000;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_TRUE(store->verify()->faults.empty());
+  }
+  auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+  ASSERT_TRUE(rocks.has_value());
+  EXPECT_EQ(small_rows(**rocks, "a").size(), 100U);
+  EXPECT_EQ(small_rows(**rocks, "t").size(), 100U);
 }
 
 }  // namespace

@@ -392,7 +392,7 @@ Status LoadRows::ingest() {
     argument.options.write_global_seqno = false;
     arguments.push_back(std::move(argument));
   }
-  const rocksdb::Status ingested = store_.db().IngestExternalFiles(arguments);
+  const rocksdb::Status ingested = store_.ingest(arguments);
   if (!ingested.ok()) return from_rocksdb(ingested, "taking in the sorted files of a load");
   return {};
 }

@@ -261,9 +261,14 @@ Status PgLoadTarget::remove_things(LoadCompany& company, const PgStatement& find
 Status PgLoadTarget::remove_company(CompanyId id) {
   LoadCompany& company = set_.company(id);
   TRY(remove_keys(company));
+  TRY(session_.run(kForgetAnswersOfCompany, PgParams().add(id)));
   company.name.reset();
   TRY(set_.record(company, ThingChanged{ThingKind::company, id.value, std::nullopt}));
   set_.forget_who_is_there();
+  for (const PgStatement* const keep :
+       {&kKeepWorkspacesOfCompany, &kKeepProfilesOfCompany, &kKeepUsersOfCompany}) {
+    TRY(session_.run(*keep, PgParams().add(id).add(company.revision())));
+  }
   TRY(remove_things(company, kFindEndOfWorkspacesOfCompany, kRemoveWorkspacesOfCompany,
                     ThingKind::workspace));
   TRY(remove_things(company, kFindEndOfProfilesOfCompany, kRemoveProfilesOfCompany,

@@ -264,18 +264,24 @@ void PgLoadSet::forget_who_is_there() {
 // --- what changed
 
 template <class Thing>
-void PgLoadSet::write_things(Batch& batch, LoadTable<Thing>& rows, const PgStatement& put,
-                             const PgStatement& remove) {
+void PgLoadSet::write_things(Batch& batch, LoadTable<Thing>& rows, const PgStatement* keep,
+                             const PgStatement& put, const PgStatement& remove) {
   auto changed = take_changed(rows);
   each_company(changed, [&](CompanyId id, auto of_company) {
     std::vector<Thing> things;
-    std::vector<std::uint64_t> gone;
+    std::vector<std::uint64_t> ids, gone;
     for (auto& [key, now] : of_company) {
+      ids.push_back(key.first);
       if (now) {
         things.push_back(std::move(*now));
       } else {
         gone.push_back(key.first);
       }
+    }
+    if (keep) {
+      PgParams params;
+      params.add(id).add_numbers(ids).add(companies_.at(id).revision());
+      batch.add(*keep, std::move(params));
     }
     if (!things.empty()) {
       batch.add(put, params_of(id, companies_.at(id).revision(), std::span<const Thing>(things)));
@@ -402,10 +408,10 @@ Status PgLoadSet::write() {
     }
   }
   Batch batch;
-  write_things(batch, workspaces_, kPutWorkspaces, kRemoveWorkspaces);
-  write_things(batch, profiles_, kPutProfiles, kRemoveProfiles);
-  write_things(batch, users_, kPutUsers, kRemoveUsers);
-  write_things(batch, calls_, kPutCalls, kRemoveCalls);
+  write_things(batch, workspaces_, &kKeepWorkspaces, kPutWorkspaces, kRemoveWorkspaces);
+  write_things(batch, profiles_, &kKeepProfiles, kPutProfiles, kRemoveProfiles);
+  write_things(batch, users_, &kKeepUsers, kPutUsers, kRemoveUsers);
+  write_things(batch, calls_, nullptr, kPutCalls, kRemoveCalls);
   write_shares(batch);
   write_grants(batch);
   write_keys(batch);

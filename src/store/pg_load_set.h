@@ -132,9 +132,10 @@ class PgLoadSet {
                    std::span<const std::uint64_t> ids, LoadTable<Thing>& rows, Read read);
   void load_presence(Batch& batch, const PgStatement& statement, CompanyId id,
                      std::span<const std::uint64_t> ids, Presence& presence);
+  // `keep` is null where no versions are kept.
   template <class Thing>
-  void write_things(Batch& batch, LoadTable<Thing>& rows, const PgStatement& put,
-                    const PgStatement& remove);
+  void write_things(Batch& batch, LoadTable<Thing>& rows, const PgStatement* keep,
+                    const PgStatement& put, const PgStatement& remove);
   // Pairs ascend by call: one statement for each.
   void remove_pairs(Batch& batch, const PgStatement& statement, CompanyId id,
                     std::span<const std::uint64_t> calls, std::span<const std::uint64_t> users);

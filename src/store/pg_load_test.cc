@@ -100,6 +100,59 @@ struct Tables : testing::Test {
 };
 using PgLoad = Tables;
 
+TEST_F(PgLoad, KeepsWhatThingsWereUntilWhen) {
+  const auto versions = [&] {
+    return database.ask(
+        "SELECT string_agg(what, ' ' ORDER BY what) FROM ("
+        "SELECT 'w' || workspace_id || ':' || revision || '-' || until_revision AS what"
+        " FROM earshot.workspace_versions UNION ALL "
+        "SELECT 'p' || profile_id || ':' || revision || '-' || until_revision || permission_level"
+        " || team_lead_ids::text FROM earshot.profile_versions UNION ALL "
+        "SELECT 'u' || user_id || ':' || revision || '-' || until_revision || active || "
+        "coalesce(manager_id::text, '')"
+        " || profile_ids::text FROM earshot.user_versions) o");
+  };
+  core::User user{{2}, "a@x", "A", "B", {7}, true, {{20}, {21}}};
+  core::Profile profile{{20}, {10}, "P", core::PermissionLevel::own, {{3}, {1}}};
+  const core::Workspace workspace{{10}, "Sales"};
+  must(load(*session, {company_of(1), {{1}, false, user}}, Time{5}, kTiny));
+  must(load(*session, {{{1}, false, profile}, {{1}, false, workspace}}, Time{5}, kTiny));
+  EXPECT_EQ(versions(), "") << "what is there is no version yet";
+  EXPECT_EQ(head("versions_from, versions_to"), "0 2");
+  user.active = false;
+  // Twice in one load, and in two of its chunks.
+  must(load(*session,
+            {{{1}, false, user}, user_of(3), user_of(4), user_of(5), user_of(2, true), user_of(2)},
+            Time{5}, kTiny));
+  EXPECT_EQ(versions(), "u2:1-3true7{20,21}");
+  EXPECT_EQ(head("versions_from, versions_to"), "0 3");
+  must(load(*session, {{{1}, true, profile}, {{1}, false, user}}, Time{5}, kTiny));
+  EXPECT_EQ(versions(), "p20:2-4own{3,1} u2:1-3true7{20,21} u2:3-4true{}");
+  must(load(*session, {{{1}, true, core::Company{{1}, ""}}, company_of(1), {{1}, false, user}},
+            Time{5}, kTiny));
+  EXPECT_EQ(versions(),
+            "p20:2-4own{3,1} u2:1-3true7{20,21} u2:3-4true{} u2:4-5false7{20,21} u3:3-5true{} "
+            "u4:3-5true{}"
+            " u5:3-5true{} w10:2-5");
+  EXPECT_EQ(head("versions_from, versions_to"), "0 5");
+}
+
+TEST_F(PgLoad, KnowsThatALoadBeforeItKeptNoVersions) {
+  must(load(*session, small_company()));
+  must(load(*session, {user_of(4)}));
+  EXPECT_EQ(head("versions_from, versions_to"), "0 2");
+  // As the release before wrote it.
+  database.ask(
+      "UPDATE earshot.companies SET revision = 3, directory_revision = 3, hash = sha256('x')");
+  must(load(*session, {user_of(5)}));
+  EXPECT_EQ(head("versions_from, versions_to"), "3 4");
+  must(load(*session, {user_of(6)}));
+  EXPECT_EQ(head("versions_from, versions_to"), "3 5");
+  // Grants leave it as it is.
+  must(load(*session, {grant_of(1, 6)}));
+  EXPECT_EQ(head("versions_from, versions_to"), "3 5");
+}
+
 TEST_F(PgLoad, PutsEverythingAndDumpsIt) {
   std::vector<core::Record> records = {company_of(1), key_of(1, "KEY\"1"), key_of(1, "KEY2")};
   records.push_back({{1}, false, core::Workspace{{10}, "Sales"}});

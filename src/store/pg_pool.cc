@@ -98,34 +98,40 @@ SteadyTime PgPool::choose_retry() {
   return now + milliseconds(some(random_));
 }
 
-std::shared_ptr<PgConnection> PgPool::least_busy() {
-  const Slot* best = nullptr;
-  for (const Slot& slot : slots_) {
-    if (!slot.connection || !slot.connection->is_ready()) continue;
+PgPool::Slot* PgPool::find_least_busy() {
+  Slot* best = nullptr;
+  for (Slot& slot : slots_) {
+    if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;
     if (!best || slot.connection->batches() < best->connection->batches()) best = &slot;
   }
-  if (!best) return nullptr;
-  set_timer(true);  // what is sent on it has a deadline
-  return best->connection;
+  if (best) set_timer(true);  // what is sent on it has a deadline
+  return best;
+}
+
+std::shared_ptr<PgConnection> PgPool::least_busy() {
+  const Slot* const slot = find_least_busy();
+  return slot ? slot->connection : nullptr;
 }
 
 std::size_t PgPool::free_batches(std::size_t batches_max) const {
   std::size_t free = 0;
   for (const Slot& slot : slots_) {
-    if (!slot.connection || !slot.connection->is_ready()) continue;
+    if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;
     free += batches_max - std::min(batches_max, slot.connection->batches());
   }
   return free;
 }
 
 std::shared_ptr<PgConnection> PgPool::take() {
-  for (Slot& slot : slots_) {
-    if (slot.is_taken || !slot.connection || !slot.connection->is_ready()) continue;
-    slot.is_taken = true;
-    set_timer(true);
-    return slot.connection;
-  }
-  return nullptr;
+  Slot* const slot = find_least_busy();
+  if (!slot) return nullptr;
+  slot->is_taken = true;
+  return slot->connection;
+}
+
+std::size_t PgPool::taken() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(slots_, [](const Slot& slot) { return slot.is_taken; }));
 }
 
 void PgPool::give_back(const std::shared_ptr<PgConnection>& connection) {

@@ -36,14 +36,16 @@ class PgPool final : public EventSource {
   PgPool(const PgPool&) = delete;
   PgPool& operator=(const PgPool&) = delete;
 
-  // The ready connection with the fewest batches in flight, or null. For owners that share them.
+  // The ready connection with the fewest batches in flight, or null. For owners that share them,
+  // among those that nobody has taken.
   std::shared_ptr<PgConnection> least_busy();
 
-  // How many more batches the ready connections may have in flight, where each has `batches_max`.
+  // How many more batches those connections may have in flight, where each has `batches_max`.
   std::size_t free_batches(std::size_t batches_max) const;
 
-  // A ready connection for the caller alone until it is given back, or null.
+  // The same for the caller alone until it is given back; behind what is in flight on it.
   std::shared_ptr<PgConnection> take();
+  std::size_t taken() const;
   void give_back(const std::shared_ptr<PgConnection>& connection);
 
   // Has the owner's tick() called from now on, until it waits for nothing.
@@ -63,6 +65,7 @@ class PgPool final : public EventSource {
     SteadyTime retry_at;
   };
 
+  Slot* find_least_busy();
   void connect(Slot& slot);
   void on_ready();
   void on_lost(Slot& slot, const std::string& reason);

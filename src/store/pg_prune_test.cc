@@ -34,8 +34,10 @@ struct Pruning : testing::Test {
 
   void SetUp() override {
     std::string sql;
-    for (const std::string table : {"companies", "workspaces", "profiles", "users", "calls",
-                                    "shares", "grants", "changes", "usage", "proofs"}) {
+    for (const std::string table :
+         {"companies", "workspaces", "profiles", "users", "calls", "shares", "grants", "changes",
+          "usage", "proofs", "workspace_versions", "profile_versions", "user_versions",
+          "kept_answers"}) {
       sql += "ALTER TABLE earshot." + table + " RENAME TO old;CREATE TABLE earshot." + table +
              " (LIKE earshot.old INCLUDING ALL) PARTITION BY HASH (company_id);"
              "DROP TABLE earshot.old;";
@@ -58,7 +60,8 @@ struct Pruning : testing::Test {
         "SELECT coalesce(string_agg(format('%s', CASE WHEN t::text LIKE '%[]' THEN"
         " format('''{}''::%s', t) WHEN t = 'bytea'::regtype THEN 'sha256(''x'')'"
         " WHEN t = 'timestamptz'::regtype THEN 'now()' WHEN t = 'date'::regtype THEN"
-        " '''2026-01-01''' ELSE '1' END), ', ' ORDER BY place), '')"
+        " '''2026-01-01''' WHEN t = 'boolean'::regtype THEN 'true' ELSE '1' END), ', ' ORDER BY "
+        "place), '')"
         " FROM pg_prepared_statements, unnest(parameter_types) WITH ORDINALITY AS x(t, place)"
         " WHERE name = '" +
         name + "'"));

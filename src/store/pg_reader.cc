@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "core/packed_entry.h"
 #include "store/pg_statements.h"
 
 namespace earshot::store {
@@ -16,41 +15,23 @@ constexpr std::size_t kReadsTogetherMin = 8;    // are not taken apart
 constexpr std::size_t kBatchesMax = 2;          // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
-const core::PackedEntryPtr& absent_entry() {
-  static const core::PackedEntryPtr absent = core::PackedEntry::pack({});
-  return absent;
-}
+constexpr std::size_t kSnapshotStatements = 2;  // that stand before a read that is alone
 
-core::PackedEntryPtr entry_of_row(const PgResult& result, int row, core::Revision revision) {
-  core::CallEntry entry;
-  entry.call.emplace();
-  entry.newest = {revision, 0};
-  if (!result.is_null(row, 3)) {
-    const std::vector<std::uint64_t> users = result.numbers(row, 3);
-    entry.grants.resize(users.size());
-    for (std::size_t i = 0; i < users.size(); ++i) entry.grants[i].user = {users[i]};
-    if (!result.is_null(row, 4)) {
-      const auto expiries = result.timestamps(row, 4);
-      ASSERT(expiries.size() == users.size());
-      for (std::size_t i = 0; i < users.size(); ++i) {
-        entry.grants[i].expires_at = expiries[i].value_or(core::GrantRow::kNever);
-      }
+const PgFailure kClosing{PgFault::lost, "the store is closing", 0};
+
+// The three parts of a directory.
+void add_directory(std::vector<PgQuery>& queries, CompanyId company,
+                   const PgRead::DirectoryWish& wish) {
+  if (wish.is_past) {
+    for (const PgStatement* const part :
+         {&kLoadPastMembers, &kLoadPastRules, &kLoadPastWorkspaces}) {
+      queries.emplace_back(PgQuery{part}).params.add(company).add(wish.revision);
+    }
+  } else {
+    for (const PgStatement* const part : {&kLoadMembers, &kLoadRules, &kLoadWorkspaces}) {
+      queries.emplace_back(PgQuery{part}).params.add(company);
     }
   }
-  return core::PackedEntry::pack(entry);
-}
-
-// The calls of all reads, each once.
-std::vector<std::uint64_t> calls_of(const auto& reads) {
-  std::vector<std::uint64_t> calls;
-  for (const auto& read : reads) {
-    for (const CallId call : read.command.calls) calls.push_back(call.value);
-  }
-  if (reads.size() > 1) {
-    std::ranges::sort(calls);
-    calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
-  }
-  return calls;
 }
 
 }  // namespace
@@ -71,38 +52,41 @@ PgReader::~PgReader() {
   *alive_ = false;
   const Error closing = unavailable("the store is closing");
   for (auto* const reads : {&waiting_, &waiting_replica_}) {
-    for (Read& read : std::exchange(*reads, {})) answer(read, closing);
+    for (PgReadPtr& read : std::exchange(*reads, {})) answer(std::move(read), closing);
   }
-  for (Read& read : std::exchange(resting_, {})) answer(read, closing);
+  for (auto* const reads : {&resting_, &awaiting_directory_}) {
+    for (PgReadPtr& read : std::exchange(*reads, {})) answer(std::move(read), closing);
+  }
   for (Shot& shot : std::exchange(parked_, {})) {
-    for (Read& read : shot.reads) answer(read, closing);
+    for (PgReadPtr& read : shot.reads) answer(std::move(read), closing);
   }
   for (auto* const look_ups : {&look_ups_, &resting_look_ups_}) {
     for (LookUp& look_up : std::exchange(*look_ups, {})) look_up.done(closing);
   }
 }
 
-void PgReader::read(ReadCommand command, Store::ReadDone done) {
+void PgReader::read(PgReadPtr read) {
   if (reads_count_ >= site_.options.queue_commands_max) {
-    return done(unavailable("too many reads wait for the database"));
+    return read->answer(unavailable("too many reads wait for the database"));
   }
   ++reads_count_;
   site_.counters.reads_waiting.fetch_add(1, std::memory_order_relaxed);
   site_.counters.reads.fetch_add(1, std::memory_order_relaxed);
-  const auto deadline = std::chrono::steady_clock::now() + site_.options.request_time;
+  read->deadline = std::chrono::steady_clock::now() + site_.options.request_time;
   pool_.keep_time();
-  wait({std::move(command), std::move(done), deadline});
+  wait(std::move(read));
 }
 
-void PgReader::answer(Read& read, Result<CallsView> view) {
+void PgReader::answer(PgReadPtr read, Status status) {
   --reads_count_;
   site_.counters.reads_waiting.fetch_sub(1, std::memory_order_relaxed);
-  read.done(std::move(view));
+  read->loads_directory.reset();
+  read->answer(std::move(status));
 }
 
-void PgReader::wait(Read read) {
+void PgReader::wait(PgReadPtr read) {
   const bool to_replica =
-      replicas_ && replicas_->is_ready() && !read.from_primary && read.command.at_least > 0;
+      replicas_ && replicas_->is_ready() && !read->from_primary && read->at_least > 0;
   (to_replica ? waiting_replica_ : waiting_).push_back(std::move(read));
   dispatch_later();
 }
@@ -119,29 +103,53 @@ void PgReader::dispatch_later() {
 
 void PgReader::dispatch() {
   send_look_ups();
-  if (replicas_) dispatch_reads(waiting_replica_, *replicas_, true);
-  dispatch_reads(waiting_, pool_, false);
+  if (replicas_) dispatch_reads(waiting_replica_, *replicas_);
+  dispatch_reads(waiting_, pool_);
 }
 
-void PgReader::dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_replica) {
+// Statements that may take long have a connection to themselves, so that nothing waits behind them,
+// and leave one for the others where there are several.
+bool PgReader::can_go_alone(const PgPool& pool) const {
+  const std::size_t taken_max = std::max<std::size_t>(site_.options.connections, 2) - 1;
+  return pool.taken() < taken_max;
+}
+
+void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
+  // Those that stay keep their order.
+  std::deque<PgReadPtr> staying;
   while (!waiting.empty()) {
+    Shot shot;
+    shot.pool = &pool;
+    shot.company = waiting.front()->company;
+    const PgRead::Kind kind = waiting.front()->kind;
+    shot.is_alone = kind == PgRead::Kind::alone || waiting.front()->loads_directory;
+    if (shot.is_alone) {
+      PgReadPtr read = std::move(waiting.front());
+      waiting.pop_front();
+      if (can_go_alone(pool)) shot.connection = pool.take();
+      if (shot.connection) {
+        shot.reads.push_back(std::move(read));
+        fire(std::move(shot));
+      } else {
+        staying.push_back(std::move(read));
+      }
+      continue;
+    }
     const std::size_t free = pool.free_batches(kBatchesMax);
-    if (free == 0) return;
+    if (free == 0) break;
     // What waits is shared out. As one large statement it would come back as one, its clients would
     // ask again all at once, and the database and this server would take turns in standing still.
     const std::size_t reads_max = std::max(kReadsTogetherMin, (waiting.size() + free - 1) / free);
-    Shot shot;
     shot.connection = pool.least_busy();
-    shot.of_replica = to_replica;
-    shot.company = waiting.front().command.company;
     std::size_t calls = 0;
-    // In the order in which they came; those of other companies keep theirs.
-    std::deque<Read> others;
-    for (Read& read : waiting) {
-      const std::size_t more = read.command.calls.size();
+    std::deque<PgReadPtr> others;
+    for (PgReadPtr& read : waiting) {
+      const std::size_t more = read->calls();
       const bool fits = shot.reads.empty() ||
                         (shot.reads.size() < reads_max && calls + more <= kCallsTogetherMax);
-      if (read.command.company == shot.company && fits) {
+      const bool joins =
+          read->company == shot.company && read->kind == kind && !read->loads_directory;
+      if (joins && fits) {
         calls += more;
         shot.reads.push_back(std::move(read));
       } else {
@@ -151,27 +159,44 @@ void PgReader::dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_r
     waiting = std::move(others);
     fire(std::move(shot));
   }
+  waiting.insert(waiting.begin(), std::move_iterator(staying.begin()),
+                 std::move_iterator(staying.end()));
 }
 
 void PgReader::fire(Shot shot) {
   const auto now = std::chrono::steady_clock::now();
-  PgParams params;
-  params.add(shot.company).add_numbers(calls_of(shot.reads));
+  PgRead& first = *shot.reads.front();
+  std::vector<PgQuery> queries = first.queries(shot.reads);
+  shot.own_statements = queries.size();
+  if (first.loads_directory) add_directory(queries, shot.company, first.wish);
+  if (shot.is_alone) {
+    const auto time = site_.options.request_time * 4 / 5;
+    queries.insert(queries.begin(), {PgQuery{&kBeginSnapshot}, PgQuery{&kLimitTime}});
+    queries[1].params.add_text(std::to_string(time.count()));
+    queries.emplace_back(PgQuery{&kReadHead}).params.add(shot.company);
+  }
   const auto connection = shot.connection;
   const CompanyId company = shot.company;
-  const bool of_replica = shot.of_replica;
-  site_.counters.read_statements.fetch_add(1, std::memory_order_relaxed);
-  std::vector<PgQuery> queries;
-  queries.push_back({&kReadCalls, std::move(params)});
-  auto shared = std::make_shared<Shot>(std::move(shot));
+  const bool is_alone = shot.is_alone;
+  const bool of_primary = shot.pool == &pool_;
+  site_.counters.read_statements.fetch_add(shot.own_statements, std::memory_order_relaxed);
   SteadyTime deadline = now;
-  for (const Read& read : shared->reads) deadline = std::max(deadline, read.deadline);
+  for (const PgReadPtr& read : shot.reads) deadline = std::max(deadline, read->deadline);
   deadline = std::min(deadline, now + site_.options.statement_time);
+  // The server itself gives up earlier, and neither works on for nobody nor costs a connection.
+  if (is_alone) deadline = now + site_.options.request_time;
+  auto shared = std::make_shared<Shot>(std::move(shot));
   connection->send(queries, deadline, [this, shared](PgReply reply) {
     shared->reply = std::move(reply);
     on_shot(std::move(*shared));
   });
-  if (!of_replica) prove_on(connection, company);
+  // Whatever became of the transaction: what is sent behind it is no part of it.
+  if (is_alone && connection->is_ready()) {
+    connection->send({PgQuery{&kRollback}}, deadline + site_.options.statement_time,
+                     [](const PgReply&) {});
+  }
+  // Behind a long read a proof would come late, for the others too: it gets one when it is over.
+  if (of_primary && !is_alone) prove_on(connection, company);
 }
 
 // A proof is renewed when half of its time is over, so that reads need not wait for it.
@@ -213,7 +238,8 @@ void PgReader::send_proof(const std::shared_ptr<PgConnection>& connection, Compa
 }
 
 void PgReader::on_shot(Shot shot) {
-  if (is_closing_) return retry(std::move(shot.reads), {PgFault::lost, "", 0});
+  if (is_closing_) return retry(std::move(shot.reads), kClosing);
+  if (shot.is_alone) shot.pool->give_back(shot.connection);
   dispatch_later();
   if (shot.reply.failure) {
     // Such a server is no use to the reads behind this one either.
@@ -221,7 +247,7 @@ void PgReader::on_shot(Shot shot) {
     if (is_gone) shot.connection->end(shot.reply.failure->message);
     return retry(std::move(shot.reads), *shot.reply.failure);
   }
-  if (shot.of_replica || is_proved(shot, std::chrono::steady_clock::now())) {
+  if (shot.pool != &pool_ || is_proved(shot, std::chrono::steady_clock::now())) {
     return deliver(std::move(shot));
   }
   const auto connection = shot.connection;
@@ -230,31 +256,34 @@ void PgReader::on_shot(Shot shot) {
   prove_on(connection, company);
 }
 
-void PgReader::retry(std::vector<Read> reads, const PgFailure& failure) {
+void PgReader::retry(std::vector<PgReadPtr> reads, const PgFailure& failure) {
   const auto now = std::chrono::steady_clock::now();
-  for (Read& read : reads) {
+  for (PgReadPtr& read : reads) {
+    read->loads_directory.reset();
     if (is_closing_) {
-      answer(read, unavailable("the store is closing"));
+      answer(std::move(read), unavailable("the store is closing"));
     } else if (failure.fault == PgFault::ours) {
-      answer(read, internal("reading calls: " + failure.message));
-    } else if (now >= read.deadline) {
-      answer(read, database_unavailable(failure.message));
+      answer(std::move(read), internal("reading calls: " + failure.message));
+    } else if (now >= read->deadline) {
+      answer(std::move(read), database_unavailable(failure.message));
     } else {
       site_.counters.retries.fetch_add(1, std::memory_order_relaxed);
-      read.from_primary = true;
+      read->from_primary = true;
       resting_.push_back(std::move(read));
     }
   }
 }
 
 // A replica that is behind, or a primary that others know to have been replaced.
-void PgReader::retry_for_revision(Read read, bool of_replica, core::Revision revision) {
-  if (is_closing_) return answer(read, unavailable("the store is closing"));
-  if (!of_replica && std::chrono::steady_clock::now() >= read.deadline) {
-    return answer(read, unavailable("revision " + std::to_string(read.command.at_least) +
-                                    " is not there, the newest is " + std::to_string(revision)));
+void PgReader::retry_for_revision(PgReadPtr read, bool of_replica, core::Revision revision) {
+  if (is_closing_) return answer(std::move(read), unavailable("the store is closing"));
+  if (!of_replica && std::chrono::steady_clock::now() >= read->deadline) {
+    const std::string wanted = std::to_string(read->at_least);
+    return answer(std::move(read),
+                  unavailable("revision " + wanted + " is not there, the newest is " +
+                              std::to_string(revision)));
   }
-  read.from_primary = true;
+  read->from_primary = true;
   (of_replica ? static_cast<void>(waiting_.push_back(std::move(read)))
               : static_cast<void>(resting_.push_back(std::move(read))));
   dispatch_later();
@@ -285,82 +314,125 @@ void PgReader::look_at_parked(SteadyTime now) {
   }
 }
 
+std::span<const PgResult> PgReader::Shot::own_results() const {
+  return std::span(reply.results).subspan(is_alone ? kSnapshotStatements : 0, own_statements);
+}
+
 void PgReader::deliver(Shot shot) {
-  const PgResult& result = shot.reply.results.front();
-  core::Revision revision = 0, directory = 0;
-  boost::unordered_flat_map<std::uint64_t, core::PackedEntryPtr> entries;
-  if (result.rows() > 0) {
-    revision = result.number(0, 0);
-    directory = result.number(0, 1);
-    entries.reserve(static_cast<std::size_t>(result.rows()));
-    for (int row = 0; row < result.rows(); ++row) {
-      if (result.is_null(row, 2)) continue;
-      entries.emplace(result.number(row, 2), entry_of_row(result, row, revision));
+  const auto heads_of = [](const PgResult& result) {
+    return result.rows() == 0 ? Heads{} : Heads{result.number(0, 0), result.number(0, 1)};
+  };
+  const std::span<const PgResult> results = shot.own_results();
+  const Heads heads = heads_of(results.back());
+  if (shot.is_alone && heads_of(shot.reply.results.back()) != heads) {
+    // Where the tables are distributed, and their servers were not told that it is one.
+    return retry(std::move(shot.reads), {PgFault::retry_at_once, "it was not of one moment", 0});
+  }
+  const bool of_replica = shot.pool != &pool_;
+  if (of_replica) site_.counters.replica_reads.fetch_add(1, std::memory_order_relaxed);
+  std::vector<PgReadPtr> reads;
+  for (PgReadPtr& read : shot.reads) {
+    if (heads.revision >= read->at_least) {
+      reads.push_back(std::move(read));
+    } else {
+      // A replica that is behind; or a primary that others know to have been replaced.
+      retry_for_revision(std::move(read), of_replica, heads.revision);
     }
   }
-  if (shot.of_replica) site_.counters.replica_reads.fetch_add(1, std::memory_order_relaxed);
-  for (Read& read : shot.reads) {
-    if (revision < read.command.at_least) {
-      // A replica that is behind; or a primary that others know to have been replaced.
-      retry_for_revision(std::move(read), shot.of_replica, revision);
-      continue;
-    }
-    CallsView view;
-    view.revision = revision;
-    view.entries.reserve(read.command.calls.size());
-    for (const CallId call : read.command.calls) {
-      const auto found = entries.find(call.value);
-      view.entries.push_back(found == entries.end() ? absent_entry() : found->second);
-    }
-    if (shot.of_replica) {
-      check_head(std::move(read), std::move(view));
-    } else {
-      check_asker(std::move(read), std::move(view), directory);
-    }
+  if (reads.empty()) return;
+  reads.front()->take(reads, results);
+  if (reads.front()->loads_directory) {
+    const PgRead& first = *reads.front();
+    const auto parts =
+        std::span(shot.reply.results).subspan(kSnapshotStatements + shot.own_statements);
+    const core::Revision revision = first.wish.is_past ? first.wish.revision : heads.directory;
+    directories_of(first.wish)
+        .put(shot.company, revision, read_directory(parts[0], parts[1], parts[2]));
+  }
+  for (PgReadPtr& read : reads) go_on(std::move(read), of_replica, heads);
+}
+
+PgDirectories& PgReader::directories_of(const PgRead::DirectoryWish& wish) {
+  return wish.is_past ? site_.past_directories : site_.directories;
+}
+
+// With what it has taken by now.
+void PgReader::go_on(PgReadPtr read, bool of_replica, const Heads& heads) {
+  if (const auto wish = read->wishes_directory(heads.directory)) {
+    read->wish = *wish;
+    DirectoryPtr directory = directories_of(*wish).find(read->company, wish->revision);
+    if (!directory) return await_directory(std::move(read), of_replica);
+    read->take_directory(std::move(directory));
+  }
+  if (read->loads_directory) {
+    read->loads_directory.reset();
+    look_at_awaiting();
+  }
+  if (!read->is_complete()) {
+    // What it is at the reads behind it wait for already.
+    (of_replica ? waiting_replica_ : waiting_).push_front(std::move(read));
+    dispatch_later();
+  } else if (of_replica) {
+    check_head(std::move(read), heads.revision);
+  } else {
+    check_asker(std::move(read), heads.directory);
   }
 }
 
+// Asked again with the directory, so that both are of one moment; or when another has loaded it.
+void PgReader::await_directory(PgReadPtr read, bool of_replica) {
+  read->from_primary = true;
+  if (!of_replica) {
+    read->loads_directory.reset();
+    read->loads_directory = directories_of(read->wish).claim(read->company);
+    if (!read->loads_directory) return awaiting_directory_.push_back(std::move(read));
+  }
+  waiting_.push_back(std::move(read));
+  dispatch_later();
+}
+
+void PgReader::look_at_awaiting() {
+  for (PgReadPtr& read : std::exchange(awaiting_directory_, {})) {
+    const bool must_wait = directories_of(read->wish).is_claimed(read->company);
+    (must_wait ? static_cast<void>(awaiting_directory_.push_back(std::move(read)))
+               : static_cast<void>(waiting_.push_back(std::move(read))));
+  }
+  dispatch_later();
+}
+
 // What a replica says of keys may be old: the primary is asked, for its head alone.
-void PgReader::check_head(Read read, CallsView view) {
-  if (!read.command.asker) return answer(read, std::move(view));
+void PgReader::check_head(PgReadPtr read, core::Revision revision) {
+  if (!read->asker) return answer(std::move(read), {});
   const auto connection = pool_.least_busy();
-  if (!connection) return retry_for_revision(std::move(read), true, view.revision);
+  if (!connection) return retry_for_revision(std::move(read), true, revision);
   const auto deadline = std::chrono::steady_clock::now() + site_.options.statement_time;
-  struct Asked {
-    Read read;
-    CallsView view;
-  };
-  auto asked = std::make_shared<Asked>(Asked{std::move(read), std::move(view)});
-  const CompanyId company = asked->read.command.company;
+  const CompanyId company = read->company;
+  const auto asked = std::make_shared<PgReadPtr>(std::move(read));
   std::vector<PgQuery> queries;
-  queries.push_back({&kReadHead, std::move(PgParams().add(company))});
-  connection->send(queries, deadline, [this, connection, asked](PgReply reply) {
-    Shot shot;
-    shot.company = asked->read.command.company;
-    shot.connection = connection;
+  queries.emplace_back(PgQuery{&kReadHead}).params.add(company);
+  connection->send(queries, deadline, [this, connection, asked, company, revision](PgReply reply) {
     const bool is_good = !is_closing_ && !reply.failure && reply.results.front().rows() == 1 &&
-                         is_proved(shot, std::chrono::steady_clock::now());
-    if (!is_good) return retry_for_revision(std::move(asked->read), true, asked->view.revision);
-    check_asker(std::move(asked->read), std::move(asked->view), reply.results.front().number(0, 1));
+                         is_proved_primary(*connection, company, std::chrono::steady_clock::now());
+    if (!is_good) return retry_for_revision(std::move(*asked), true, revision);
+    check_asker(std::move(*asked), reply.results.front().number(0, 1));
   });
   prove_on(connection, company);
 }
 
 // A later revision of the directory may have changed the key.
-void PgReader::check_asker(Read read, CallsView view, core::Revision directory) {
-  const AskerPtr asker = read.command.asker;
-  if (!asker || directory <= asker->key()->holds_until) return answer(read, std::move(view));
-  struct Asked {
-    Read read;
-    CallsView view;
-  };
-  auto asked = std::make_shared<Asked>(Asked{std::move(read), std::move(view)});
+void PgReader::check_asker(PgReadPtr read, core::Revision directory) {
+  const AskerPtr asker = read->asker;
+  if (!asker || directory <= asker->key()->holds_until) return answer(std::move(read), {});
+  const CompanyId company = read->company;
+  const auto asked = std::make_shared<PgReadPtr>(std::move(read));
   const auto done = [this, asker, asked](Result<KeyPtr> key) {
-    if (!key) return answer(asked->read, key.error());
-    if (!asker->is_admitted_with(*key)) return answer(asked->read, denied("the key has changed"));
-    answer(asked->read, std::move(asked->view));
+    if (!key) return answer(std::move(*asked), key.error());
+    if (!asker->is_admitted_with(*key)) {
+      return answer(std::move(*asked), denied("the key has changed"));
+    }
+    answer(std::move(*asked), {});
   };
-  take_look_up({asker->key()->key.access_key, asked->read.command.company, directory, done, {}});
+  take_look_up({asker->key()->key.access_key, company, directory, done, {}});
 }
 
 void PgReader::look_up(std::string access_key, Store::KeyDone done) {
@@ -443,6 +515,8 @@ void PgReader::on_look_ups(PgConnection& connection, std::vector<LookUp> look_up
 
 void PgReader::prove(CompanyId company, std::function<void(Status)> done) {
   const auto connection = pool_.least_busy();
+  // Those that are at work say themselves what becomes of it.
+  if (!connection && pool_.is_ready()) return done({});
   if (!connection) return done(database_unavailable(pool_.trouble()));
   send_proof(connection, company, [done = std::move(done)](bool is_proved) {
     done(is_proved ? Status() : unavailable("the database does not commit"));
@@ -455,27 +529,29 @@ void PgReader::expire(SteadyTime now) {
   for (auto* const reads : {&waiting_, &waiting_replica_}) {
     // Those of a replica that has gone are the primary's.
     const bool must_move = replicas_ && reads == &waiting_replica_ && !replicas_->is_ready();
-    std::deque<Read> kept;
-    for (Read& read : *reads) {
-      if (is_over(read)) {
-        answer(read, error);
+    std::deque<PgReadPtr> kept;
+    for (PgReadPtr& read : *reads) {
+      if (is_over(*read)) {
+        answer(std::move(read), error);
       } else {
         (must_move ? waiting_ : kept).push_back(std::move(read));
       }
     }
     *reads = std::move(kept);
   }
-  for (Shot& shot : parked_) {
-    std::vector<Read> kept;
-    for (Read& read : shot.reads) {
-      if (is_over(read)) {
-        answer(read, error);
+  const auto expire_some = [&](std::vector<PgReadPtr>& reads) {
+    std::vector<PgReadPtr> kept;
+    for (PgReadPtr& read : reads) {
+      if (is_over(*read)) {
+        answer(std::move(read), error);
       } else {
         kept.push_back(std::move(read));
       }
     }
-    shot.reads = std::move(kept);
-  }
+    reads = std::move(kept);
+  };
+  for (Shot& shot : parked_) expire_some(shot.reads);
+  expire_some(awaiting_directory_);
   std::erase_if(parked_, [](const Shot& shot) { return shot.reads.empty(); });
   std::vector<LookUp> kept;
   for (LookUp& look_up : std::exchange(look_ups_, {})) {
@@ -490,12 +566,14 @@ void PgReader::expire(SteadyTime now) {
 }
 
 bool PgReader::tick(SteadyTime now) {
-  for (Read& read : std::exchange(resting_, {})) waiting_.push_back(std::move(read));
+  for (PgReadPtr& read : std::exchange(resting_, {})) waiting_.push_back(std::move(read));
   for (LookUp& look_up : std::exchange(resting_look_ups_, {})) {
     look_ups_.push_back(std::move(look_up));
   }
-  if (!waiting_.empty() || !waiting_replica_.empty() || !parked_.empty() || !look_ups_.empty()) {
+  if (!waiting_.empty() || !waiting_replica_.empty() || !parked_.empty() || !look_ups_.empty() ||
+      !awaiting_directory_.empty()) {
     expire(now);
+    look_at_awaiting();
     look_at_parked(now);
     dispatch();
   }

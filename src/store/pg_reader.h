@@ -1,5 +1,5 @@
-// Reads and look-ups of keys on one loop. What waits is asked for together: reads of one company in
-// one statement. Belongs to the loop's thread.
+// Reads and look-ups of keys on one loop. What waits is asked for together: reads of one kind and
+// company in one statement. Belongs to the loop's thread.
 #pragma once
 
 #include <deque>
@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "store/pg_pool.h"
+#include "store/pg_reads.h"
 #include "store/pg_site.h"
 
 namespace earshot::store {
@@ -22,7 +23,7 @@ class PgReader {
   PgReader(const PgReader&) = delete;
   PgReader& operator=(const PgReader&) = delete;
 
-  void read(ReadCommand command, Store::ReadDone done);
+  void read(PgReadPtr read);
   // As it is when this is called or later.
   void look_up(std::string access_key, Store::KeyDone done);
   // Commits something, on any server: whether the database does, for the health of the store.
@@ -31,12 +32,6 @@ class PgReader {
   const std::string& trouble() const { return pool_.trouble(); }
 
  private:
-  struct Read {
-    ReadCommand command;
-    Store::ReadDone done;
-    SteadyTime deadline;
-    bool from_primary = false;  // the replicas had their chance
-  };
   struct LookUp {
     std::string access_key;
     CompanyId company;             // whose key it was, where
@@ -44,23 +39,33 @@ class PgReader {
     Store::KeyDone done;
     SteadyTime deadline;
   };
-  // Reads of one company that went out as one statement.
+  // What an answer is as of.
+  struct Heads {
+    core::Revision revision = 0, directory = 0;
+    friend bool operator==(const Heads&, const Heads&) = default;
+  };
+  // Reads of one company that went out together.
   struct Shot {
     CompanyId company;
-    std::vector<Read> reads;
+    std::vector<PgReadPtr> reads;
     std::shared_ptr<PgConnection> connection;
+    PgPool* pool = nullptr;  // whose connection it is
     PgReply reply;
-    bool of_replica = false;
+    bool is_alone = false;           // has the connection to itself, in one snapshot
+    std::size_t own_statements = 0;  // of the reads
+    // What came back, without what stands around it.
+    std::span<const PgResult> own_results() const;
   };
 
-  void wait(Read read);
+  void wait(PgReadPtr read);
   void dispatch();
   void dispatch_later();
-  void dispatch_reads(std::deque<Read>& waiting, PgPool& pool, bool to_replica);
+  void dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool);
+  bool can_go_alone(const PgPool& pool) const;
   void fire(Shot shot);
   void on_shot(Shot shot);
-  void retry(std::vector<Read> reads, const PgFailure& failure);
-  void retry_for_revision(Read read, bool of_replica, core::Revision revision);
+  void retry(std::vector<PgReadPtr> reads, const PgFailure& failure);
+  void retry_for_revision(PgReadPtr read, bool of_replica, core::Revision revision);
   void prove_on(const std::shared_ptr<PgConnection>& connection, CompanyId company);
   void send_proof(const std::shared_ptr<PgConnection>& connection, CompanyId company,
                   std::function<void(bool)> done);
@@ -68,23 +73,28 @@ class PgReader {
   bool is_proved(const Shot& shot, SteadyTime now) const;
   void look_at_parked(SteadyTime now);
   void deliver(Shot shot);
-  void check_head(Read read, CallsView view);
-  void check_asker(Read read, CallsView view, core::Revision directory);
+  PgDirectories& directories_of(const PgRead::DirectoryWish& wish);
+  void go_on(PgReadPtr read, bool of_replica, const Heads& heads);
+  void await_directory(PgReadPtr read, bool of_replica);
+  void look_at_awaiting();
+  void check_head(PgReadPtr read, core::Revision revision);
+  void check_asker(PgReadPtr read, core::Revision directory);
   void send_look_ups();
   void take_look_up(LookUp look_up);
   void on_look_ups(PgConnection& connection, std::vector<LookUp> look_ups, PgReply reply);
   void expire(SteadyTime now);
   bool tick(SteadyTime now);
-  void answer(Read& read, Result<CallsView> view);
+  void answer(PgReadPtr read, Status status);
 
   Loop& loop_;
   PgSite& site_;
   bool is_closing_ = false;
   bool is_dispatch_posted_ = false;
-  std::size_t reads_count_ = 0;       // taken and not answered
-  std::deque<Read> waiting_;          // for the primary
-  std::deque<Read> waiting_replica_;  // for a replica
-  std::vector<Read> resting_;         // tried in vain, and tried again with the next tick
+  std::size_t reads_count_ = 0;                // taken and not answered
+  std::deque<PgReadPtr> waiting_;              // for the primary
+  std::deque<PgReadPtr> waiting_replica_;      // for a replica
+  std::vector<PgReadPtr> resting_;             // tried in vain, and tried again with the next tick
+  std::vector<PgReadPtr> awaiting_directory_;  // that another loads
   std::vector<LookUp> look_ups_;
   std::vector<LookUp> resting_look_ups_;
   std::vector<Shot> parked_;  // answered by a server that is to be proved the primary

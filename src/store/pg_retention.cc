@@ -10,26 +10,29 @@ namespace {
 
 constexpr std::uint64_t kCutRevisions = 1000;  // in one transaction: writers wait for it
 
-// Cuts some. Answers whether that was all.
-Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest) {
+// Cuts some, and moves the horizon. Answers whether that was all.
+Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest, core::Revision& horizon) {
   TRY(session.begin());
   const PgResult head = TRY(session.run(kLockHorizon, PgParams().add(company)));
   if (head.rows() == 0) return true;
-  const core::Revision newest = head.number(0, 0), horizon = head.number(0, 1);
+  const core::Revision newest = head.number(0, 0);
+  horizon = head.number(0, 1);
   const PgResult found = TRY(
       session.run(kFindHorizon,
                   PgParams().add(company).add(oldest).add(newest).add(horizon).add(kCutRevisions)));
   if (found.rows() == 0 || found.is_null(0, 0)) return true;
   const core::Revision cut = found.number(0, 0);
   // The horizon and what lies before it go as one, so that verify never meets half a cut.
-  TRY(session.run(kCutChanges, PgParams().add(company).add(cut)));
   TRY(session.run(kMoveHorizon, PgParams().add(company).add(cut)));
+  TRY(session.run(kCutChanges, PgParams().add(company).add(cut)));
+  horizon = cut;
   return false;
 }
 
 Status cut_company(PgSession& session, CompanyId company, Time oldest) {
+  core::Revision horizon = 0;
   for (bool is_done = false; !is_done;) {
-    const Result<bool> cut = cut_some(session, company, oldest);
+    const Result<bool> cut = cut_some(session, company, oldest, horizon);
     if (!cut) {
       session.roll_back();
       return cut.error();
@@ -39,6 +42,12 @@ Status cut_company(PgSession& session, CompanyId company, Time oldest) {
     if (ending.outcome != PgEnding::Outcome::committed) {
       return unavailable("cutting the record of changes: " + ending.why);
     }
+  }
+  // Nobody asks for these any more, so that writers need not wait; what a failure leaves goes next
+  // time.
+  for (const PgStatement* const cut :
+       {&kCutWorkspaceVersions, &kCutProfileVersions, &kCutUserVersions}) {
+    TRY(session.run(*cut, PgParams().add(company).add(horizon)));
   }
   return {};
 }

@@ -12,6 +12,12 @@ constexpr std::array<std::string_view, 5> kLevels = {"none", "own", "report-to-t
                                                      "managers-team", "all"};
 static_assert(kLevels.size() == static_cast<std::size_t>(core::PermissionLevel::all) + 1);
 
+std::optional<core::PermissionLevel> parse_level(std::string_view text) {
+  const auto level = std::ranges::find(kLevels, text);
+  if (level == kLevels.end()) return std::nullopt;
+  return static_cast<core::PermissionLevel>(level - kLevels.begin());
+}
+
 template <class IdType>
 std::vector<IdType> ids_of(const std::vector<std::uint64_t>& numbers) {
   std::vector<IdType> ids(numbers.size());
@@ -73,11 +79,11 @@ Result<core::Profile> read_profile(const PgResult& result, int row) {
   profile.id = {result.number(row, 0)};
   profile.workspace = {result.id(row, 1)};
   profile.name = result.text(row, 2);
-  const auto level = std::ranges::find(kLevels, result.text(row, 3));
-  if (level == kLevels.end()) {
+  const auto level = parse_level(result.text(row, 3));
+  if (!level) {
     return internal("profile " + to_string(profile.id) + " has a level that nobody knows");
   }
-  profile.level = static_cast<core::PermissionLevel>(level - kLevels.begin());
+  profile.level = *level;
   profile.team_leads = ids_of<UserId>(result.numbers(row, 4));
   return profile;
 }
@@ -106,6 +112,25 @@ core::Call read_call(const PgResult& result, int row) {
   return call;
 }
 
+core::User read_member(const PgResult& result, int row, int column) {
+  core::User user;
+  user.id = {result.number(row, 0)};
+  user.manager = {result.id(row, column)};
+  user.active = result.boolean(row, column + 1);
+  user.profiles = ids_of<ProfileId>(result.numbers(row, column + 2));
+  return user;
+}
+
+core::Profile read_rule(const PgResult& result, int row, int column) {
+  core::Profile profile;
+  profile.id = {result.number(row, 0)};
+  profile.workspace = {result.id(row, column)};
+  // One that nobody knows gives nothing.
+  profile.level = parse_level(result.text(row, column + 1)).value_or(core::PermissionLevel::none);
+  profile.team_leads = ids_of<UserId>(result.numbers(row, column + 2));
+  return profile;
+}
+
 core::Grant read_grant(const PgResult& result, int row, int column) {
   core::Grant grant;
   if (!result.is_null(row, column)) grant.expires_at = result.timestamp(row, column);
@@ -126,6 +151,19 @@ Result<core::Key> read_key(const PgResult& result, int row, int column) {
   key.scopes = result.texts(row, column + 3);
   if (!result.is_null(row, column + 4)) key.expires_at = result.timestamp(row, column + 4);
   return key;
+}
+
+std::optional<KeptAnswer> read_kept_answer(const PgResult& result, int row) {
+  KeptAnswer answer;
+  const std::string_view request = result.text(row, 1);
+  const auto request_id = parse_request_id(result.text(row, 3));
+  if (request.size() != answer.request.size() || !request_id) return std::nullopt;
+  std::copy(request.begin(), request.end(), answer.request.begin());
+  answer.at = result.timestamp(row, 2);
+  answer.request_id = *request_id;
+  answer.revision = result.number(row, 4);
+  answer.results = result.text(row, 5);
+  return answer;
 }
 
 PgParams params_of(CompanyId company, std::uint64_t revision,

@@ -14,10 +14,26 @@ constexpr std::chrono::milliseconds kPause{500};
 constexpr std::chrono::minutes kSilenceMax{60};  // an index over many rows takes its time
 
 // Distributed by company, beside earshot.companies.
-constexpr std::array kCompanyTables = {"workspaces", "profiles", "users", "calls", "shares",
-                                       "grants",     "changes",  "usage", "proofs"};
+constexpr std::array kCompanyTables = {
+    "workspaces",       "profiles",      "users",       "calls",  "shares",
+    "grants",           "changes",       "usage",       "proofs", "workspace_versions",
+    "profile_versions", "user_versions", "kept_answers"};
 // On every node.
-constexpr std::array kReferenceTables = {"keys", "load_lock", "schema_versions"};
+constexpr std::array kReferenceTables = {"keys", "load_lock", "cursor_keys", "schema_versions"};
+
+// Over tables that may have many rows: made behind the migrations and outside of a transaction,
+// while servers go on reading and writing.
+struct LargeIndex {
+  const char* name;
+  const char* over;  // what follows ON
+};
+constexpr std::array kLargeIndexes = {
+    // A call's history. Without a list of what is pending, which every look-up would have to read.
+    LargeIndex{"changes_by_call", "earshot.changes USING gin (call_ids) WITH (fastupdate = off)"},
+    // What is to be swept. Grants that do not expire are not in it.
+    LargeIndex{"grants_by_expiry",
+               "earshot.grants (company_id, expires_at) WHERE expires_at IS NOT NULL"},
+};
 
 constexpr const char* kMakeVersions =
     "CREATE SCHEMA IF NOT EXISTS earshot;"
@@ -122,6 +138,32 @@ Status check_citus(PgSession& session) {
       ": install it on every node, then run CREATE EXTENSION citus as a superuser");
 }
 
+// Whether it is there and whole. Making it may have been cut off: then it is there, and no use.
+Result<bool> has_index(PgSession& session, const LargeIndex& index) {
+  PgParams params;
+  params.add_text("earshot." + std::string(index.name));
+  return TRY(session.run(kHasIndex, params)).boolean(0, 0);
+}
+
+Status make_indexes(PgSession& session, const std::string& url) {
+  const PgSessionOptions patient{.silence_max = kSilenceMax};
+  for (const LargeIndex& index : kLargeIndexes) {
+    if (TRY(has_index(session, index))) continue;
+    const auto maker = TRY(PgSession::open(url, patient));
+    // Two that make the same index would wait for each other for good. Whoever waits for this lock
+    // has no snapshot that the maker would have to wait for.
+    TRY(session.begin());
+    TRY(session.run_text(kTakeTurns));
+    if (!TRY(has_index(*maker, index))) {
+      TRY(maker->run_text("DROP INDEX CONCURRENTLY IF EXISTS earshot." + std::string(index.name)));
+      TRY(maker->run_text("CREATE INDEX CONCURRENTLY " + std::string(index.name) + " ON " +
+                          index.over));
+    }
+    session.roll_back();
+  }
+  return {};
+}
+
 // Each table on its own, outside of a transaction: what is done stays done, and a run that was cut
 // off is taken up by the next.
 Status distribute(PgSession& session) {
@@ -176,6 +218,7 @@ Result<MigrateReport> migrate_postgres(const std::string& url, bool citus) {
   while (report.to < migrations().back().version) report.to = TRY(migrate_once(*session));
   // New tables of a database that was distributed before are, too.
   if (citus || TRY(is_distributed(*session, "companies"))) TRY(distribute(*session));
+  TRY(make_indexes(*session, url));
   report.is_distributed = TRY(is_distributed(*session, "companies"));
   return report;
 }

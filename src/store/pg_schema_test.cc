@@ -35,6 +35,51 @@ TEST(MigratePostgres, MakesTheTablesOnce) {
   EXPECT_EQ(database.ask("SELECT count(*) FROM earshot.load_lock"), "1");
 }
 
+TEST(MigratePostgres, GoesOnFromTheReleaseBefore) {
+  const PgTestDatabase database(PgTestDatabase::Tables::none);
+  database.ask(
+      "CREATE SCHEMA earshot;"
+      "CREATE TABLE earshot.schema_versions (version integer NOT NULL CHECK (version > 0),"
+      " name text NOT NULL, applied_at timestamptz NOT NULL, release text NOT NULL,"
+      " PRIMARY KEY (version));" +
+      std::string(migrations()[0].sql) +
+      "INSERT INTO earshot.schema_versions VALUES (1, 'tables', now(), '0.4');"
+      "INSERT INTO earshot.companies (company_id, revision, directory_revision, changed_at, hash,"
+      " name) VALUES (1, 7, 5, now(), sha256('x'), 'One')");
+  const auto report = migrate_postgres(database.url(), false);
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  EXPECT_EQ(report->from, 1);
+  EXPECT_EQ(report->to, newest());
+  EXPECT_EQ(database.ask("SELECT versions_from || ' ' || versions_to FROM earshot.companies"),
+            "0 0")
+      << "what the directory was before is not known";
+  // The statement of a server of the release before.
+  database.ask(
+      "UPDATE earshot.companies SET revision = 8, changed_at = now() WHERE company_id = 1");
+  EXPECT_EQ(database.ask("SELECT length(secret) FROM earshot.cursor_keys"), "32");
+}
+
+TEST(MigratePostgres, MakesAnIndexAnewThatWasCutOff) {
+  const PgTestDatabase database;
+  const std::string find =
+      "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+      " WHERE c.relname = 'changes_by_call'";
+  ASSERT_EQ(database.ask(find), "t");
+  // One that could not be made stays, and is not used.
+  database.ask("DROP INDEX earshot.changes_by_call");
+  database.ask(
+      "INSERT INTO earshot.changes SELECT 1, n, 0, true, now(), 0, 'give', 'x', '', '{}', 0, '',"
+      " sha256('x') FROM generate_series(1, 2) n");
+  EXPECT_FALSE(database.connect()->run_text(
+      "CREATE UNIQUE INDEX CONCURRENTLY changes_by_call ON earshot.changes (company_id)"));
+  ASSERT_EQ(database.ask(find), "f");
+  must(migrate_postgres(database.url(), false));
+  EXPECT_EQ(database.ask(find), "t");
+  database.ask("DROP INDEX earshot.changes_by_call");
+  must(migrate_postgres(database.url(), false));
+  EXPECT_EQ(database.ask(find), "t");
+}
+
 TEST(MigratePostgres, TakesTurnsWithAnother) {
   const PgTestDatabase database(PgTestDatabase::Tables::none);
   std::vector<std::future<Result<MigrateReport>>> runs;

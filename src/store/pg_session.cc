@@ -21,7 +21,7 @@ std::string message_of(const PGconn* connection) {
 
 // What every session needs, whatever the database says of its own. Names are looked for where no
 // user can put any; nothing is given up while we still wait for it; and an answer means durable.
-constexpr const char* kSetUp =
+constexpr const char* kSetUpSession =
     "SELECT set_config('search_path', 'pg_catalog', false),"
     " set_config('statement_timeout', '0', false),"
     " set_config('idle_in_transaction_session_timeout', '0', false),"
@@ -82,7 +82,7 @@ Status PgSession::connect(const PgTarget& target) {
 }
 
 Status PgSession::set_up() {
-  TRY(run_text(kSetUp));
+  TRY(run_text(kSetUpSession));
   std::vector<PgCall> sets;
   for (const auto& [name, value] : options_.settings) {
     PgParams params;

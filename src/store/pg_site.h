@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/pg_directories.h"
 #include "store/pg_proof.h"
 #include "store/pg_url.h"
 #include "store/pg_wire.h"
@@ -42,7 +43,9 @@ struct PgSite {
       : options(std::move(its_options)),
         targets(std::move(its_targets)),
         replicas(std::move(its_replicas)),
-        proofs(is_distributed) {}
+        proofs(is_distributed),
+        directories(options.directory_bytes),
+        past_directories(options.directory_bytes / 4) {}
 
   std::chrono::milliseconds lock_time() const { return options.statement_time * 4 / 5; }
 
@@ -51,6 +54,8 @@ struct PgSite {
   const std::vector<PgTarget> replicas;
   PgProofs proofs;
   PgKeys keys;
+  PgDirectories directories;
+  PgDirectories past_directories;  // of earlier revisions; of a company the one asked for last
 
   struct Counters {
     std::atomic<std::uint64_t> transactions{0}, changes{0}, unknown_outcomes{0}, retries{0},

@@ -32,6 +32,14 @@ inline constexpr PgStatement kIsDistributed = {
     "is_distributed",
     "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass($1::text))"};
 
+// index -> whether it is there and was made to the end
+inline constexpr PgStatement kHasIndex = {
+    "has_index",
+    "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1::text) AND indisvalid)"};
+// -> secret. Of a table that is on every server.
+inline constexpr PgStatement kFindCursorKey = {"find_cursor_key",
+                                               "SELECT secret FROM earshot.cursor_keys"};
+
 // oldest -> the companies whose record may hold something older, by their own time: a company that
 // changed since may, too.
 inline constexpr PgStatement kListOldCompanies = {
@@ -82,9 +90,57 @@ inline constexpr PgStatement kFindHorizon = {
 inline constexpr PgStatement kCutChanges = {
     "cut_changes",
     "DELETE FROM earshot.changes WHERE company_id = $1::bigint AND revision <= $2::bigint"};
+// company, the horizon: versions that were in force up to there at most
+inline constexpr PgStatement kCutWorkspaceVersions = {
+    "cut_workspace_versions",
+    "DELETE FROM earshot.workspace_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
+inline constexpr PgStatement kCutProfileVersions = {
+    "cut_profile_versions",
+    "DELETE FROM earshot.profile_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
+inline constexpr PgStatement kCutUserVersions = {
+    "cut_user_versions",
+    "DELETE FROM earshot.user_versions WHERE company_id = $1::bigint"
+    " AND until_revision <= $2::bigint"};
+// company, the last revision that goes; before it does
 inline constexpr PgStatement kMoveHorizon = {
     "move_horizon",
-    "UPDATE earshot.companies SET horizon = $2::bigint WHERE company_id = $1::bigint"};
+    "UPDATE earshot.companies SET horizon = $2::bigint, horizon_known = $2::bigint,"
+    " horizon_at = (SELECT at FROM earshot.changes WHERE company_id = $1::bigint"
+    " AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1),"
+    " horizon_directory_revision = (SELECT directory_revision FROM earshot.changes"
+    " WHERE company_id = $1::bigint AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1)"
+    " WHERE company_id = $1::bigint"};
+
+// --- what is over
+
+// now -> the companies with grants that have expired, as far as this clock says
+inline constexpr PgStatement kListExpired = {
+    "list_expired",
+    "SELECT company_id FROM earshot.companies c WHERE EXISTS"
+    " (SELECT FROM earshot.grants g WHERE g.company_id = c.company_id"
+    " AND g.expires_at <= $1::timestamptz) ORDER BY company_id"};
+// oldest -> the companies with answers that were kept long enough
+inline constexpr PgStatement kListForgotten = {
+    "list_forgotten",
+    "SELECT company_id FROM earshot.companies c WHERE EXISTS"
+    " (SELECT FROM earshot.kept_answers a WHERE a.company_id = c.company_id"
+    " AND a.at < $1::timestamptz) ORDER BY company_id"};
+// company, now, most rows -> call, user, expiry, note of grants that have expired, by pair
+inline constexpr PgStatement kLoadExpired = {
+    "load_expired",
+    "SELECT call_id, user_id, expires_at, note FROM"
+    " (SELECT call_id, user_id, expires_at, note FROM earshot.grants"
+    " WHERE company_id = $1::bigint AND expires_at <= $2::timestamptz"
+    " ORDER BY expires_at LIMIT $3::bigint) o ORDER BY call_id, user_id"};
+// company, oldest, rows to pass over -> a row for each that went: about as many, the oldest first
+inline constexpr PgStatement kForgetAnswers = {
+    "forget_answers",
+    "DELETE FROM earshot.kept_answers WHERE company_id = $1::bigint AND at < $2::timestamptz"
+    " AND at <= coalesce((SELECT at FROM earshot.kept_answers WHERE company_id = $1::bigint"
+    " AND at < $2::timestamptz ORDER BY at OFFSET $3::bigint LIMIT 1), $2::timestamptz)"
+    " RETURNING true"};
 
 // --- loads
 
@@ -102,11 +158,14 @@ inline constexpr PgStatement kLockCompany = {
     "lock_company",
     "SELECT revision, directory_revision, changed_at, hash, name FROM earshot.companies"
     " WHERE company_id = $1::bigint FOR UPDATE"};
-// company, revision, directory_revision, changed_at, hash, name
+// company, revision, directory_revision, changed_at, hash, name. A load that kept no versions came
+// before this one, where they do not go up to what the directory was.
 inline constexpr PgStatement kPutHead = {
     "put_head",
     "UPDATE earshot.companies SET revision = $2::bigint, directory_revision = $3::bigint,"
-    " changed_at = $4::timestamptz, hash = $5::bytea, name = $6::text"
+    " changed_at = $4::timestamptz, hash = $5::bytea, name = $6::text,"
+    " versions_from = CASE WHEN versions_to = directory_revision THEN versions_from"
+    " ELSE directory_revision END, versions_to = $3::bigint"
     " WHERE company_id = $1::bigint"};
 inline constexpr PgStatement kForgetHead = {
     "forget_head", "DELETE FROM earshot.companies WHERE company_id = $1::bigint AND revision = 0"};
@@ -142,6 +201,49 @@ inline constexpr PgStatement kFindKeys = {
     "find_keys",
     "SELECT company_id, access_key, secret_salt, secret_digest, scopes, expires_at"
     " FROM earshot.keys WHERE access_key = ANY ($1::text[])"};
+
+// company, ids, revision: before things are replaced or removed, what they were up to then. What
+// this very revision has put in place was never seen.
+inline constexpr PgStatement kKeepWorkspaces = {
+    "keep_workspaces",
+    "INSERT INTO earshot.workspace_versions (company_id, workspace_id, revision, until_revision)"
+    " SELECT company_id, workspace_id, revision, $3::bigint FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND workspace_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+inline constexpr PgStatement kKeepProfiles = {
+    "keep_profiles",
+    "INSERT INTO earshot.profile_versions (company_id, profile_id, revision, until_revision,"
+    " workspace_id, permission_level, team_lead_ids)"
+    " SELECT company_id, profile_id, revision, $3::bigint, workspace_id, permission_level,"
+    " team_lead_ids FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND profile_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+inline constexpr PgStatement kKeepUsers = {
+    "keep_users",
+    "INSERT INTO earshot.user_versions (company_id, user_id, revision, until_revision,"
+    " manager_id, active, profile_ids)"
+    " SELECT company_id, user_id, revision, $3::bigint, manager_id, active, profile_ids"
+    " FROM earshot.users WHERE company_id = $1::bigint AND user_id = ANY ($2::bigint[])"
+    " AND revision < $3::bigint"};
+// company, revision: the same before all of a company goes
+inline constexpr PgStatement kKeepWorkspacesOfCompany = {
+    "keep_workspaces_of_company",
+    "INSERT INTO earshot.workspace_versions (company_id, workspace_id, revision, until_revision)"
+    " SELECT company_id, workspace_id, revision, $2::bigint FROM earshot.workspaces"
+    " WHERE company_id = $1::bigint AND revision < $2::bigint"};
+inline constexpr PgStatement kKeepProfilesOfCompany = {
+    "keep_profiles_of_company",
+    "INSERT INTO earshot.profile_versions (company_id, profile_id, revision, until_revision,"
+    " workspace_id, permission_level, team_lead_ids)"
+    " SELECT company_id, profile_id, revision, $2::bigint, workspace_id, permission_level,"
+    " team_lead_ids FROM earshot.profiles"
+    " WHERE company_id = $1::bigint AND revision < $2::bigint"};
+inline constexpr PgStatement kKeepUsersOfCompany = {
+    "keep_users_of_company",
+    "INSERT INTO earshot.user_versions (company_id, user_id, revision, until_revision,"
+    " manager_id, active, profile_ids)"
+    " SELECT company_id, user_id, revision, $2::bigint, manager_id, active, profile_ids"
+    " FROM earshot.users WHERE company_id = $1::bigint AND revision < $2::bigint"};
 
 // The parameters of these are those of params_of() in pg_rows.h.
 inline constexpr PgStatement kPutWorkspaces = {
@@ -341,6 +443,9 @@ inline constexpr PgStatement kRemoveWorkspacesOfCompany = {
     "DELETE FROM earshot.workspaces WHERE company_id = $1::bigint"
     " AND workspace_id > $2::bigint AND workspace_id <= $3::bigint"
     " RETURNING workspace_id"};
+// company: what one that was removed was told is not told to one that comes back
+inline constexpr PgStatement kForgetAnswersOfCompany = {
+    "forget_answers_of_company", "DELETE FROM earshot.kept_answers WHERE company_id = $1::bigint"};
 // company -> access key. Of a table that is on every server.
 inline constexpr PgStatement kRemoveKeysOfCompany = {
     "remove_keys_of_company",
@@ -348,10 +453,12 @@ inline constexpr PgStatement kRemoveKeysOfCompany = {
 
 // --- dump and verify: pages of a company, behind a key
 
-// company -> name, revision, directory_revision, changed_at, hash, horizon
+// company -> name, revision, directory_revision, changed_at, hash, horizon, from which revision on
+// the directory as it was is known
 inline constexpr PgStatement kFindCompany = {
     "find_company",
-    "SELECT name, revision, directory_revision, changed_at, hash, horizon"
+    "SELECT name, revision, directory_revision, changed_at, hash, horizon,"
+    " CASE WHEN versions_to = directory_revision THEN versions_from ELSE directory_revision END"
     " FROM earshot.companies WHERE company_id = $1::bigint"};
 // company, last id, most rows -> the columns of the readers in pg_rows.h, and the revision
 inline constexpr PgStatement kPageWorkspaces = {
@@ -386,12 +493,40 @@ inline constexpr PgStatement kPageGrants = {
     " WHERE company_id = $1::bigint AND (call_id, user_id) > ($2::bigint, $3::bigint)"
     " AND call_id <= $4::bigint ORDER BY call_id, user_id LIMIT $5::bigint"};
 
+// company -> id, revision, until_revision, revision of what is there now (NULL: nothing is), the
+// columns of a version; by id, and then by revision
+inline constexpr PgStatement kListWorkspaceVersions = {
+    "list_workspace_versions",
+    "SELECT v.workspace_id, v.revision, v.until_revision, t.revision"
+    " FROM earshot.workspace_versions v LEFT JOIN earshot.workspaces t"
+    " ON t.company_id = $1::bigint AND t.workspace_id = v.workspace_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.workspace_id, v.revision"};
+inline constexpr PgStatement kListProfileVersions = {
+    "list_profile_versions",
+    "SELECT v.profile_id, v.revision, v.until_revision, t.revision, v.workspace_id,"
+    " v.permission_level, v.team_lead_ids"
+    " FROM earshot.profile_versions v LEFT JOIN earshot.profiles t"
+    " ON t.company_id = $1::bigint AND t.profile_id = v.profile_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.profile_id, v.revision"};
+inline constexpr PgStatement kListUserVersions = {
+    "list_user_versions",
+    "SELECT v.user_id, v.revision, v.until_revision, t.revision, v.manager_id, v.active,"
+    " v.profile_ids FROM earshot.user_versions v LEFT JOIN earshot.users t"
+    " ON t.company_id = $1::bigint AND t.user_id = v.user_id"
+    " WHERE v.company_id = $1::bigint ORDER BY v.user_id, v.revision"};
+
 // company -> the columns of read_change_row
 inline constexpr PgStatement kListChanges = {
     "list_changes",
     "SELECT revision, first_n, is_last, at, directory_revision, operation, request_id, access_key,"
     " call_ids, items_count, items, previous_hash FROM earshot.changes"
     " WHERE company_id = $1::bigint ORDER BY revision, first_n"};
+
+// company -> the columns of read_kept_answer
+inline constexpr PgStatement kListAnswers = {
+    "list_answers",
+    "SELECT key, request, at, request_id, revision, results FROM earshot.kept_answers"
+    " WHERE company_id = $1::bigint ORDER BY key"};
 
 // Each reaches one shard.
 inline constexpr std::array kCompanyStatements = {
@@ -400,6 +535,13 @@ inline constexpr std::array kCompanyStatements = {
     &kFindHorizon,
     &kCutChanges,
     &kMoveHorizon,
+    &kCutWorkspaceVersions,
+    &kCutProfileVersions,
+    &kCutUserVersions,
+    &kLoadExpired,
+    &kForgetAnswers,
+    &kForgetAnswersOfCompany,
+    &kListAnswers,
     &kMakeHead,
     &kLockCompany,
     &kPutHead,
@@ -411,6 +553,12 @@ inline constexpr std::array kCompanyStatements = {
     &kFindUsersThere,
     &kFindCallsThere,
 
+    &kKeepWorkspaces,
+    &kKeepProfiles,
+    &kKeepUsers,
+    &kKeepWorkspacesOfCompany,
+    &kKeepProfilesOfCompany,
+    &kKeepUsersOfCompany,
     &kPutWorkspaces,
     &kPutProfiles,
     &kPutUsers,
@@ -448,17 +596,21 @@ inline constexpr std::array kCompanyStatements = {
     &kPageCalls,
     &kPageShares,
     &kPageGrants,
+    &kListWorkspaceVersions,
+    &kListProfileVersions,
+    &kListUserVersions,
     &kListChanges,
 };
 // Of tables that are on every server.
 inline constexpr std::array kReferenceStatements = {
     &kListKeys,   &kListKeysOfCompany,   &kLockLoads,   &kFindKeys,   &kPutKeys,
-    &kRemoveKeys, &kRemoveKeysOfCompany, &kFindVersion, &kAddVersion,
+    &kRemoveKeys, &kRemoveKeysOfCompany, &kFindVersion, &kAddVersion, &kFindCursorKey,
 };
 // Of operators, over all companies; or of the catalogue.
 inline constexpr std::array kWholeStoreStatements = {
-    &kIsUtf8,        &kHasVersions,      &kHasCitus,      &kHasCitusTables,
-    &kIsDistributed, &kListOldCompanies, &kListCompanies, &kListUsage,
+    &kIsUtf8,        &kHasVersions,      &kHasCitus,    &kHasCitusTables,
+    &kIsDistributed, &kListOldCompanies, &kListExpired, &kListForgotten,
+    &kListCompanies, &kListUsage,        &kHasIndex,
 };
 
 }  // namespace earshot::store

@@ -84,7 +84,8 @@ class PgTestDatabase {
       if (tables == Tables::none) throw std::runtime_error("EARSHOT_TEST_DATABASE is migrated");
       ask("TRUNCATE earshot.companies, earshot.workspaces, earshot.profiles, earshot.users,"
           " earshot.calls, earshot.shares, earshot.grants, earshot.changes, earshot.usage,"
-          " earshot.proofs, earshot.keys");
+          " earshot.proofs, earshot.keys, earshot.workspace_versions, earshot.profile_versions,"
+          " earshot.user_versions, earshot.kept_answers");
       return;
     }
     static std::atomic<int> count{0};
@@ -92,6 +93,10 @@ class PgTestDatabase {
     run_on_test_server(
         "CREATE DATABASE " + name_ + " TEMPLATE " +
         (tables == Tables::migrated ? PgTemplate::name() : "template0 ENCODING 'UTF8'"));
+    // As if it had been migrated for itself.
+    if (tables == Tables::migrated) {
+      ask("UPDATE earshot.cursor_keys SET secret = sha256(gen_random_uuid()::text::bytea)");
+    }
   }
   ~PgTestDatabase() {
     if (!name_.empty()) run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)");

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "store/kept_answer.h"
 #include "store/pg_changes.h"
 #include "store/pg_rows.h"
 #include "store/pg_statements_sync.h"
@@ -15,7 +17,7 @@
 namespace earshot::store {
 namespace {
 
-constexpr std::uint64_t kCallsAPage = 2000;
+constexpr std::uint64_t kCallsAStep = 2000;
 constexpr std::uint64_t kAllRows = kIdMax;
 
 void add_fault(VerifyReport& report, std::string what) {
@@ -23,9 +25,9 @@ void add_fault(VerifyReport& report, std::string what) {
 }
 
 // One company, in a snapshot of its own.
-class CompanyCheck {
+class PgCompanyCheck {
  public:
-  CompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
+  PgCompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
       : session_(session), company_(company), report_(report) {}
 
   Status run() {
@@ -34,13 +36,16 @@ class CompanyCheck {
     if (head.rows() == 0) return {};  // gone since the companies were listed
     has_record_ = !head.is_null(0, 0);
     horizon_ = head.number(0, 5);
+    versions_from_ = std::max(horizon_, head.number(0, 6));
     TRY(check_changes(head));
     if (has_record_) {
       ++report_.companies;
       add_body(ThingKind::company, core::Company{company_, std::string(head.text(0, 0))});
     }
     TRY(check_directory());
+    TRY(check_versions());
     TRY(check_keys());
+    TRY(check_answers());
     TRY(check_calls());
     // Where retention cut, the record does not explain the rows any more.
     if (horizon_ == 0) check_sums();
@@ -71,7 +76,7 @@ class CompanyCheck {
       }
       const auto changes = record.take(part->key, encode_key(part->key), part->value());
       check_calls_named(*part, changes);
-      for (const Change& change : changes) expect(change);
+      for (const Change& change : changes) expect(change, part->key.revision);
       return {};
     }));
     record.end();
@@ -109,9 +114,10 @@ class CompanyCheck {
   }
 
   // What the directory and the keys must come to.
-  void expect(const Change& change) {
+  void expect(const Change& change, core::Revision revision) {
     if (const auto* thing = std::get_if<ThingChanged>(&change)) {
       expect_body({thing->kind, std::to_string(thing->id)}, thing->after);
+      expect_version(*thing, revision);
     } else if (const auto* key = std::get_if<KeyChanged>(&change)) {
       std::optional<std::string> body;
       if (key->after) append_key_body(body.emplace(), *key->after);
@@ -125,6 +131,95 @@ class CompanyCheck {
     } else {
       expected_.erase(name);
     }
+  }
+
+  // A thing that a change ends, and that another before it began, must be kept as a version.
+  void expect_version(const ThingChanged& thing, core::Revision revision) {
+    if (thing.kind == ThingKind::company) return;
+    const std::pair name(thing.kind, thing.id);
+    const auto begun = begun_.find(name);
+    if (begun != begun_.end() && begun->second.revision < revision &&
+        begun->second.revision > versions_from_) {
+      expected_versions_.add(
+          version_text(name, begun->second.revision, revision, begun->second.deciding));
+    }
+    if (thing.after) {
+      begun_[name] = {revision, std::hash<std::string_view>{}(deciding_body(thing))};
+    } else if (begun != begun_.end()) {
+      begun_.erase(begun);
+    }
+  }
+
+  // Of a thing's body, what decides about access.
+  static std::string deciding_body(const ThingChanged& thing) {
+    std::string body;
+    if (thing.kind == ThingKind::user) {
+      const auto user = decode_user(thing.id, *thing.after).value_or(core::User{});
+      append_body(body, core::User{.id = user.id,
+                                   .email_address = {},
+                                   .first_name = {},
+                                   .last_name = {},
+                                   .manager = user.manager,
+                                   .active = user.active,
+                                   .profiles = user.profiles});
+    } else if (thing.kind == ThingKind::profile) {
+      auto profile = decode_profile(thing.id, *thing.after).value_or(core::Profile{});
+      profile.name.clear();
+      append_body(body, profile);
+    }
+    return body;
+  }
+
+  using VersionName = std::pair<ThingKind, std::uint64_t>;
+  static std::string version_text(const VersionName& name, core::Revision from,
+                                  core::Revision until, std::size_t deciding) {
+    std::string text(1, static_cast<char>(name.first));
+    for (const std::uint64_t number : {name.second, from, until, std::uint64_t{deciding}}) {
+      append_fixed64(text, number);
+    }
+    return text;
+  }
+
+  Status check_versions() {
+    TRY(check_versions_of(ThingKind::workspace, kListWorkspaceVersions,
+                          [](const PgResult&) { return std::string(); }));
+    TRY(check_versions_of(ThingKind::profile, kListProfileVersions, [](const PgResult& row) {
+      std::string body;
+      append_body(body, read_rule(row, 0, 4));
+      return body;
+    }));
+    TRY(check_versions_of(ThingKind::user, kListUserVersions, [](const PgResult& row) {
+      std::string body;
+      append_body(body, read_member(row, 0, 4));
+      return body;
+    }));
+    if (!(versions_ == expected_versions_)) {
+      fault("what the directory was is not what the record of changes says");
+    }
+    return {};
+  }
+
+  // One after the other, and none after what is there now.
+  Status check_versions_of(ThingKind kind, const PgStatement& list,
+                           const std::function<std::string(const PgResult&)>& body_of) {
+    VersionName last;
+    core::Revision last_until = 0;
+    return session_.stream(list, of_company(), [&](const PgResult& row) -> Status {
+      const VersionName name(kind, row.number(0, 0));
+      const core::Revision from = row.number(0, 1), until = row.number(0, 2);
+      const bool overlaps =
+          (name == last && from < last_until) || (!row.is_null(0, 3) && row.number(0, 3) < until);
+      if (overlaps || until > head_.directory_revision) {
+        fault(describe({kind, std::to_string(name.second)}) + " has a version from revision " +
+              std::to_string(from) + " to " + std::to_string(until) + ", when it was another");
+      }
+      last = name;
+      last_until = until;
+      if (from > versions_from_) {
+        versions_.add(version_text(name, from, until, std::hash<std::string_view>{}(body_of(row))));
+      }
+      return {};
+    });
   }
 
   template <class Thing>
@@ -186,12 +281,23 @@ class CompanyCheck {
     });
   }
 
+  Status check_answers() {
+    return session_.stream(kListAnswers, of_company(), [&](const PgResult& row) -> Status {
+      const auto answer = read_kept_answer(row, 0);
+      if (!answer || !are_results(answer->results) || answer->revision > head_.revision) {
+        fault("the answer kept of request " + std::string(row.text(0, 3)) +
+              " is none that it was given");
+      }
+      return {};
+    });
+  }
+
   // A page of calls, then the pairs up to its last one; behind the last page, all that are left.
   Status check_calls() {
     for (std::uint64_t after = 0, last = 0; last != kIdMax; after = last) {
       std::unordered_set<CallId> calls;
       PgParams params;
-      params.add(company_).add(after).add(kCallsAPage);
+      params.add(company_).add(after).add(kCallsAStep);
       TRY(session_.stream(kPageCalls, params, [&](const PgResult& row) -> Status {
         const core::Call call = read_call(row, 0);
         last = call.id.value;
@@ -201,7 +307,7 @@ class CompanyCheck {
         return {};
       }));
       report_.calls += calls.size();
-      if (calls.size() < kCallsAPage) last = kIdMax;
+      if (calls.size() < kCallsAStep) last = kIdMax;
       TRY(check_pairs(calls, after, last));
     }
     return {};
@@ -255,12 +361,29 @@ class CompanyCheck {
   std::unordered_set<UserId> users_;
   std::map<ThingName, std::size_t> expected_;  // hashes of bodies, by the record
   RowSum rows_, explained_;
+  core::Revision versions_from_ = 0;  // behind it the record explains every version
+  struct Begun {
+    core::Revision revision = 0;
+    std::size_t deciding = 0;  // hash of what decides about access
+  };
+  std::map<VersionName, Begun> begun_;  // what is there, by the record
+  RowSum versions_, expected_versions_;
 };
 
 // Rows of companies that have none in earshot.companies.
 Status check_strays(PgSession& session, VerifyReport& report) {
-  static constexpr std::array kTables = {"workspaces", "profiles", "users", "calls",
-                                         "shares",     "grants",   "keys",  "changes"};
+  static constexpr std::array kTables = {"workspaces",
+                                         "profiles",
+                                         "users",
+                                         "calls",
+                                         "shares",
+                                         "grants",
+                                         "keys",
+                                         "changes",
+                                         "workspace_versions",
+                                         "profile_versions",
+                                         "user_versions",
+                                         "kept_answers"};
   for (const std::string table : kTables) {
     const PgResult strays =
         TRY(session.run_text("SELECT DISTINCT company_id::text FROM earshot." + table +
@@ -287,7 +410,7 @@ Result<VerifyReport> verify_over_postgres(PgSession& session) {
   for (const CompanyId company : companies) {
     // A snapshot for each, since they have nothing in common: one for all would keep the database
     // from cleaning up for as long as this takes.
-    const Status checked = CompanyCheck(session, company, report).run();
+    const Status checked = PgCompanyCheck(session, company, report).run();
     session.roll_back();
     // What cannot be read is a fault to report, not an end to the search.
     if (!checked && (session.is_lost() || checked.error().code != Code::internal)) {

@@ -128,6 +128,62 @@ TEST_F(PgVerify, FindsWhatWasChangedByHand) {
   }
 }
 
+TEST_F(PgVerify, FindsVersionsChangedByHand) {
+  load_one_of_each();
+  core::User user;
+  user.id = {2};
+  user.manager = {7};
+  must(load({{{1}, false, user}, {{1}, true, core::Workspace{{10}, ""}}}, Time{4'000'000}));
+  must(load({{{1}, true, user},
+             {{1}, false, core::Profile{{20}, {10}, "P", core::PermissionLevel::own, {{2}}}}},
+            Time{5'000'000}));
+  user.active = false;
+  must(load({{{1}, false, user}}, Time{6'000'000}));
+  ASSERT_EQ(database.ask("SELECT string_agg(revision || '-' || until_revision, ' ' ORDER BY"
+                         " revision) FROM earshot.user_versions"),
+            "1-4 4-5");
+  ASSERT_EQ(faults(), "");
+  const std::string wrong = "what the directory was is not what the record";
+  const std::string overlap = "when it was another";
+  const struct {
+    const char* tampering;
+    std::string fault;
+  } cases[] = {
+      {"UPDATE earshot.user_versions SET manager_id = 8 WHERE revision = 4", wrong},
+      {"UPDATE earshot.user_versions SET active = false WHERE revision = 1", wrong},
+      {"DELETE FROM earshot.user_versions WHERE revision = 1", wrong},
+      {"UPDATE earshot.user_versions SET until_revision = 5 WHERE revision = 1", overlap},
+      {"UPDATE earshot.user_versions SET until_revision = 7 WHERE revision = 4", overlap},
+      {"UPDATE earshot.profile_versions SET permission_level = 'none'", wrong},
+      {"UPDATE earshot.profile_versions SET team_lead_ids = '{1}'", wrong},
+      {"UPDATE earshot.profile_versions SET until_revision = 6", overlap},
+      {"UPDATE earshot.workspace_versions SET revision = 2", wrong},
+      {"DELETE FROM earshot.workspace_versions", wrong},
+      {"INSERT INTO earshot.workspace_versions VALUES (1, 11, 2, 3)", wrong},
+      {"INSERT INTO earshot.workspace_versions VALUES (1, 11, 2, 30)", overlap},
+      {"INSERT INTO earshot.workspace_versions VALUES (5, 1, 2, 3)",
+       "it has rows in workspace_versions, and none in companies"},
+  };
+  const std::vector<std::string> tables = {"workspace_versions", "profile_versions",
+                                           "user_versions"};
+  for (const std::string& table : tables) {
+    database.ask("CREATE TABLE public." + table + " AS TABLE earshot." + table);
+  }
+  for (const auto& c : cases) {
+    database.ask(c.tampering);
+    EXPECT_NE(faults().find(c.fault), std::string::npos)
+        << c.tampering << "\nexpected: " << c.fault << "\ngot: " << faults();
+    for (const std::string& table : tables) {
+      database.ask("DELETE FROM earshot." + table + "; INSERT INTO earshot." + table +
+                   " TABLE public." + table);
+    }
+    ASSERT_EQ(faults(), "") << "after " << c.tampering;
+  }
+  // Of what was before a load that kept no versions nothing is known.
+  database.ask("DELETE FROM earshot.user_versions; UPDATE earshot.companies SET versions_to = 5");
+  EXPECT_EQ(faults(), "");
+}
+
 TEST_F(PgVerify, ListsABoundedNumberOfFaults) {
   load_one_of_each();
   database.ask(
@@ -157,6 +213,31 @@ TEST_F(PgVerify, RetentionCutsWhatIsOldAndTheNewestStays) {
   EXPECT_NE(faults().find("retention cut only up to revision 1"), std::string::npos);
 }
 
+TEST_F(PgVerify, RetentionKeepsTheVersionsInForceAtTheHorizon) {
+  load_one_of_each();
+  core::User user;
+  user.id = {2};
+  for (const std::int64_t second : {4, 5, 6}) {
+    user.manager.value = static_cast<std::uint64_t>(second);
+    must(load({{{1}, false, user}}, Time{second * 1'000'000}));
+  }
+  const auto versions = [&] {
+    return database.ask(
+        "SELECT string_agg(revision || '-' || until_revision, ' ' ORDER BY revision)"
+        " FROM earshot.user_versions");
+  };
+  ASSERT_EQ(versions(), "1-4 4-5 5-6");
+  must(apply_retention_over_postgres(*session, Time{4'000'000}));
+  EXPECT_EQ(versions(), "1-4 4-5 5-6") << "the first is in force at the horizon, revision 3";
+  EXPECT_EQ(faults(), "");
+  must(apply_retention_over_postgres(*session, Time{5'000'000}));
+  EXPECT_EQ(versions(), "4-5 5-6");
+  EXPECT_EQ(faults(), "");
+  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  EXPECT_EQ(versions(), "5-6");
+  EXPECT_EQ(faults(), "");
+}
+
 TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
   load_one_of_each();
   // As many revisions as two steps do not cut.
@@ -168,6 +249,23 @@ TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
   must(apply_retention_over_postgres(*session, Time{9'000'000}));
   EXPECT_EQ(database.ask("SELECT string_agg(revision::text, ' ') FROM earshot.changes"), "2500");
   EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2499");
+}
+
+TEST_F(PgVerify, FindsAnswersThatNobodyWasGiven) {
+  load_one_of_each();
+  const auto keep = [&](const std::string& company, const std::string& revision,
+                        const std::string& request_id, const std::string& results) {
+    database.ask("DELETE FROM earshot.kept_answers; INSERT INTO earshot.kept_answers VALUES (" +
+                 company + ", sha256('k'), sha256('r'), now(), '" + request_id + "', " + revision +
+                 ", '\\x" + results + "')");
+    return faults();
+  };
+  EXPECT_EQ(keep("1", "3", "abc", "0100"), "");
+  for (const std::string& found :
+       {keep("1", "4", "abc", "0100"), keep("1", "3", "abc", "00"), keep("1", "3", "NO", "0100")}) {
+    EXPECT_NE(found.find("answer"), std::string::npos) << found;
+  }
+  EXPECT_NE(keep("8", "3", "abc", "0100").find("company 8"), std::string::npos);
 }
 
 }  // namespace

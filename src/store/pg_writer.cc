@@ -15,7 +15,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kPairsTogetherMax = 100'000;  // of commands that share a transaction
-constexpr std::size_t kTriesAtOnce = 3;             // after which a pause comes between
+constexpr std::size_t kFewCallsMax = 100;  // looked for one by one in the record of changes
+constexpr std::size_t kTriesAtOnce = 3;    // after which a pause comes between
 constexpr milliseconds kPauseFirst{50};
 constexpr milliseconds kPauseLast{1000};
 constexpr std::size_t kCommittersMax = 10'000;  // idle ones beyond are forgotten
@@ -26,13 +27,8 @@ std::size_t pairs_of(const GrantCommand& command) {
   return pairs;
 }
 
-core::PermissionLevel level_of(std::string_view text) {
-  using core::PermissionLevel;
-  if (text == "all") return PermissionLevel::all;
-  if (text == "managers-team") return PermissionLevel::managers_team;
-  if (text == "report-to-them") return PermissionLevel::report_to_them;
-  if (text == "own") return PermissionLevel::own;
-  return PermissionLevel::none;
+bool is_of_all(const GrantCommand& command) {
+  return command.with_results && command.with_results->all_of.index() != 0;
 }
 
 }  // namespace
@@ -47,8 +43,11 @@ void PgCommitter::begin() {
   const std::size_t commands_max = one_by_one_ > 0 ? 1 : site_.options.batch_commands_max;
   std::size_t pairs = 0;
   while (!waiting_.empty() && batch_.size() < commands_max) {
-    pairs += pairs_of(waiting_.front().command);
+    const GrantCommand& next = waiting_.front().command;
+    pairs += pairs_of(next);
     if (!batch_.empty() && pairs > kPairsTogetherMax) break;
+    // What others of a batch do is not yet in the tables, where all grants are looked for.
+    if (!batch_.empty() && (is_of_all(next) || of_all())) break;
     batch_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -65,9 +64,14 @@ void PgCommitter::go(std::shared_ptr<PgConnection> connection) {
   load();
 }
 
-bool PgCommitter::gives() const {
-  return std::ranges::any_of(
-      batch_, [](const Job& job) { return job.command.operation == Operation::give; });
+bool PgCommitter::needs_directory() const {
+  return std::ranges::any_of(batch_, [](const Job& job) {
+    return job.command.operation == Operation::give || job.command.with_results;
+  });
+}
+
+const WithResults* PgCommitter::of_all() const {
+  return is_of_all(batch_.front().command) ? batch_.front().command.with_results.get() : nullptr;
 }
 
 void PgCommitter::load() {
@@ -83,6 +87,17 @@ void PgCommitter::load() {
     PgQuery& query = queries.emplace_back(PgQuery{pairs});
     query.params.add(company_).add_numbers(named.pair_calls).add_numbers(named.pair_users);
   }
+  changed_query_.reset();
+  answers_query_.reset();
+  if (named.unchanged_since) {
+    changed_query_ = queries.size();
+    queries.push_back(find_changed_after(*named.unchanged_since, named.unchanged_calls));
+  }
+  if (!named.idempotency_keys.empty()) {
+    answers_query_ = queries.size();
+    PgQuery& query = queries.emplace_back(PgQuery{&kFindAnswers});
+    query.params.add(company_).add_byte_strings(named.idempotency_keys);
+  }
   if (unknown_) {
     queries.emplace_back(PgQuery{&kFindRevision}).params.add(company_).add(unknown_->revision);
   }
@@ -90,20 +105,18 @@ void PgCommitter::load() {
                     [this](PgReply reply) { on_loaded(std::move(reply)); });
 }
 
+PgQuery PgCommitter::find_changed_after(core::Revision revision,
+                                        std::span<const std::uint64_t> calls) const {
+  PgQuery query{calls.size() <= kFewCallsMax ? &kFindChangedAfter : &kFindManyChangedAfter};
+  query.params.add(company_).add(revision).add_numbers(calls);
+  return query;
+}
+
 void PgCommitter::on_loaded(PgReply reply) {
   note_end(reply);
   if (reply.failure) return fail(*reply.failure);
   loaded_ = std::move(reply.results);
-  const PgResult& head = loaded_[1];
-  head_ = Head{};
-  if (head.rows() > 0) {
-    head_.revision = head.number(0, 0);
-    head_.directory_revision = head.number(0, 1);
-    head_.time = head.timestamp(0, 2);
-    const std::string_view hash = head.text(0, 3);
-    ASSERT(hash.size() == head_.hash.size());
-    std::ranges::copy(hash, head_.hash.begin());
-  }
+  head_ = read_head(loaded_[1]);
   is_settled_ =
       unknown_ && loaded_.back().rows() > 0 && loaded_.back().text(0, 0) == unknown_->request_id;
   if (!is_settled_) {
@@ -112,12 +125,30 @@ void PgCommitter::on_loaded(PgReply reply) {
     std::erase_if(batch_, [](const Job& job) { return !job.done; });
     for (Job& job : batch_) job.outcome.reset();
   }
-  if (!batch_.empty()) return complete();
-  let_go(Transaction::open);
-  answer_all();
+  if (batch_.empty()) {
+    let_go(Transaction::open);
+    return answer_all();
+  }
+  take_loaded();
+  complete();
 }
 
-// Asks, in the transaction, for what is known only of an earlier directory.
+void PgCommitter::take_loaded() {
+  changes_.reset();
+  if (!is_settled_) {
+    const PostgresOptions& options = site_.options;
+    changes_.emplace(company_, head_, options.clock(), options.idempotency_keep);
+    changes_->take_calls(loaded_[2]);
+    changes_->take_shares(loaded_[3]);
+    changes_->take_grants(loaded_[4]);
+    if (changed_query_) changes_->take_changed(loaded_[*changed_query_]);
+    if (answers_query_) changes_->take_answers(loaded_[*answers_query_]);
+  }
+  loaded_.clear();
+}
+
+// Asks, in the transaction, for what is known only of an earlier directory, and for all grants of a
+// call or user.
 void PgCommitter::complete() {
   std::set<std::string> keys;
   if (!is_settled_) {
@@ -129,18 +160,26 @@ void PgCommitter::complete() {
     }
   }
   keys_asked_.assign(keys.begin(), keys.end());
-  const bool needs_directory =
-      !is_settled_ && gives() && (!directory_ || directory_revision_ != head_.directory_revision);
-  if (keys_asked_.empty() && !needs_directory) return decide();
+  directory_ = site_.directories.find(company_, head_.directory_revision);
+  is_directory_new_ = !is_settled_ && needs_directory() && !directory_;
+  const WithResults* const all = is_settled_ ? nullptr : of_all();
+  if (keys_asked_.empty() && !is_directory_new_ && !all) return decide();
   stage_ = Stage::completing;
   std::vector<PgQuery> queries;
   for (const std::string& key : keys_asked_) {
     queries.emplace_back(PgQuery{&kFindKey}).params.add_text(key);
   }
-  if (needs_directory) {
+  if (is_directory_new_) {
     for (const PgStatement* const part : {&kLoadMembers, &kLoadRules, &kLoadWorkspaces}) {
       queries.emplace_back(PgQuery{part}).params.add(company_);
     }
+  }
+  if (all) {
+    const auto* const call = std::get_if<CallId>(&all->all_of);
+    PgQuery& query = queries.emplace_back(PgQuery{call ? &kLoadGrantsOfCall : &kLoadGrantsOfUser});
+    query.params.add(company_).add(call ? call->value : std::get<UserId>(all->all_of).value);
+    // One more than may be, so that there is a row to tell how many there are.
+    query.params.add(changes_->now()).add(std::uint64_t{all->all_of_max} + 1);
   }
   // A directory may be large.
   connection_->send(queries, std::chrono::steady_clock::now() + site_.options.request_time,
@@ -169,51 +208,35 @@ void PgCommitter::on_completed(PgReply reply) {
       if (!asker->is_admitted_with(now)) job.outcome = denied("the key has changed");
     }
   }
-  if (reply.results.size() > keys) {
-    take_directory(reply.results[keys], reply.results[keys + 1], reply.results[keys + 2]);
+  if (is_directory_new_) {
+    directory_ =
+        read_directory(reply.results[keys], reply.results[keys + 1], reply.results[keys + 2]);
   }
-  decide();
+  if (of_all()) changes_->take_all(reply.results.back());
+  find_changed_of_all();
 }
 
-void PgCommitter::take_directory(const PgResult& members, const PgResult& rules,
-                                 const PgResult& workspaces) {
-  auto directory = std::make_shared<core::Directory>();
-  for (int row = 0; row < workspaces.rows(); ++row) {
-    directory->put(core::Workspace{{workspaces.number(row, 0)}, {}});
-  }
-  for (int row = 0; row < rules.rows(); ++row) {
-    core::Profile profile;
-    profile.id = {rules.number(row, 0)};
-    profile.workspace = {rules.id(row, 1)};
-    profile.level = level_of(rules.text(row, 2));
-    for (const std::uint64_t lead : rules.numbers(row, 3)) profile.team_leads.push_back({lead});
-    directory->put(profile);
-  }
-  for (int row = 0; row < members.rows(); ++row) {
-    core::User user;
-    user.id = {members.number(row, 0)};
-    user.manager = {members.id(row, 1)};
-    user.active = members.boolean(row, 2);
-    for (const std::uint64_t id : members.numbers(row, 3)) user.profiles.push_back({id});
-    directory->put(user);
-  }
-  directory_ = std::move(directory);
-  directory_revision_ = head_.directory_revision;
+// Which calls all grants are of was not known before.
+void PgCommitter::find_changed_of_all() {
+  const WithResults* const all = of_all();
+  if (!all || !all->if_revision) return decide();
+  const PgQuery query = find_changed_after(*all->if_revision, changes_->calls_of_all());
+  connection_->send({query}, std::chrono::steady_clock::now() + site_.options.request_time,
+                    [this](PgReply reply) {
+                      note_end(reply);
+                      if (reply.failure) return fail(*reply.failure);
+                      changes_->take_changed(reply.results.front());
+                      decide();
+                    });
 }
 
 void PgCommitter::decide() {
-  changes_.reset();
-  if (!is_settled_) {
-    changes_.emplace(company_, head_, site_.options.clock());
-    changes_->take_calls(loaded_[2]);
-    changes_->take_shares(loaded_[3]);
-    changes_->take_grants(loaded_[4]);
+  if (changes_) {
     for (Job& job : batch_) {
       if (job.outcome) continue;  // denied
       job.outcome = changes_->run(job.command, directory_.get());
     }
   }
-  loaded_.clear();
   if (changes_ && !changes_->is_empty()) return commit(changes_->queries());
   // Nothing changes. That the server is the primary still, and that it was when it told of a
   // commit without an answer, only another commit can say.
@@ -244,6 +267,9 @@ void PgCommitter::on_committed(PgReply reply, std::size_t commit_query) {
   }
   if (!failure) {
     connection_->proof().proved(company_, sent_at_);
+    if (is_directory_new_) {
+      site_.directories.put(company_, head_.directory_revision, directory_);
+    }
     site_.counters.transactions.fetch_add(1, std::memory_order_relaxed);
     if (changes_) {
       site_.counters.changes.fetch_add(changes_->changes(), std::memory_order_relaxed);
@@ -261,8 +287,11 @@ void PgCommitter::on_committed(PgReply reply, std::size_t commit_query) {
                               (failure->query < commit_query && failure->fault != PgFault::lost);
   if (!is_rolled_back && changes_ && !changes_->is_empty()) {
     site_.counters.unknown_outcomes.fetch_add(1, std::memory_order_relaxed);
-    unknown_ = Unknown{changes_->head().revision,
-                       std::string(format_request_id(changes_->last_request()).view())};
+    // Answers that were kept without a change are found when it is tried again.
+    if (changes_->has_revision()) {
+      unknown_ = Unknown{changes_->head().revision,
+                         std::string(format_request_id(changes_->last_request()).view())};
+    }
     failure->fault = PgFault::lost;
   }
   fail(*failure);
@@ -322,6 +351,7 @@ void PgCommitter::answer_all() {
   stage_ = Stage::idle;
   changes_.reset();
   unknown_.reset();
+  directory_.reset();
   // Whoever waits for many of them is woken for all.
   const HeldWakes held;
   for (Job& job : std::exchange(batch_, {})) answer(job, std::move(*job.outcome));
@@ -412,12 +442,6 @@ bool PgWriter::tick(SteadyTime now) {
 void PgWriter::forget_some() {
   if (committers_.size() > kCommittersMax) {
     std::erase_if(committers_, [](const auto& one) { return one.second->is_idle(); });
-  }
-  std::uint64_t bytes = 0;
-  for (const auto& [company, committer] : committers_) bytes += committer->directory_bytes();
-  if (bytes <= site_.options.directory_bytes) return;
-  for (const auto& [company, committer] : committers_) {
-    if (committer->is_idle()) committer->forget_directory();
   }
 }
 

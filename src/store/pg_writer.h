@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -40,8 +41,6 @@ class PgCommitter {
   void close();
 
   bool is_idle() const { return stage_ == Stage::idle; }
-  std::uint64_t directory_bytes() const { return directory_ ? directory_->memory_bytes() : 0; }
-  void forget_directory() { directory_.reset(); }
 
  private:
   enum class Stage { idle, wants_connection, loading, completing, committing, resting };
@@ -56,9 +55,11 @@ class PgCommitter {
   void load();
   void on_loaded(PgReply reply);
   void note_end(PgReply& reply) const;
+  void take_loaded();
   void complete();
   void on_completed(PgReply reply);
-  void take_directory(const PgResult& members, const PgResult& rules, const PgResult& workspaces);
+  void find_changed_of_all();
+  PgQuery find_changed_after(core::Revision revision, std::span<const std::uint64_t> calls) const;
   void decide();
   void commit(std::vector<PgQuery> queries);
   void on_committed(PgReply reply, std::size_t commit_query);
@@ -69,7 +70,9 @@ class PgCommitter {
   void let_go(Transaction state);
   void answer_all();
   void answer(Job& job, Result<Outcome> outcome);
-  bool gives() const;
+  bool needs_directory() const;
+  // Of the batch, where it is one command about all grants of a call or user.
+  const WithResults* of_all() const;
 
   PgWriter& writer_;
   PgSite& site_;
@@ -80,7 +83,8 @@ class PgCommitter {
   std::size_t one_by_one_ = 0;  // so many more: one of them cannot be carried out
   std::shared_ptr<PgConnection> connection_;
   std::vector<PgResult> loaded_;
-  Head head_;
+  std::optional<std::size_t> changed_query_, answers_query_;  // in what was loaded
+  PgHead head_;
   std::optional<PgBatch> changes_;
   std::vector<std::string> keys_asked_;
   bool is_settled_ = false;  // the outcomes are known, and only to be confirmed
@@ -90,8 +94,8 @@ class PgCommitter {
   SteadyTime rest_until_;
   SteadyTime sent_at_;
 
-  std::shared_ptr<const core::Directory> directory_;
-  core::Revision directory_revision_ = 0;
+  DirectoryPtr directory_;         // of this transaction
+  bool is_directory_new_ = false;  // loaded by it
 };
 
 class PgWriter {

@@ -29,6 +29,9 @@ struct PostgresOptions {
   std::uint64_t directory_bytes = 256ULL << 20;   // directories of companies, in memory
   std::optional<std::chrono::seconds> retention;  // of changes; absent: all
   std::chrono::seconds retention_every{60};
+  std::chrono::seconds idempotency_keep{24 * 3600};  // of answers to requests with such a key
+  // How often what has expired is taken away, and answers that were kept long enough.
+  std::chrono::milliseconds expiry_every{30'000};
   Clock clock = wall_now;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <utility>
@@ -11,9 +12,11 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "store/pg_dump.h"
+#include "store/pg_expiry.h"
 #include "store/pg_load.h"
 #include "store/pg_retention.h"
 #include "store/pg_schema.h"
+#include "store/pg_statements_sync.h"
 #include "store/pg_usage.h"
 #include "store/pg_verify.h"
 
@@ -30,6 +33,16 @@ constexpr std::chrono::seconds kLoadSilenceMax{600};  // one statement of a load
 std::uint64_t next_store_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
+}
+
+Result<Digest> find_cursor_secret(PgSession& session) {
+  const PgResult found = TRY(session.run(kFindCursorKey));
+  Digest secret{};
+  if (found.rows() != 1 || found.text(0, 0).size() != secret.size()) {
+    return invalid_argument("the row of earshot.cursor_keys is not there: put it back");
+  }
+  std::ranges::copy(found.text(0, 0), secret.begin());
+  return secret;
 }
 
 }  // namespace
@@ -91,15 +104,18 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(PostgresOptions optio
   if (!options.replica_url.empty()) replicas = TRY(parse_postgres_url(options.replica_url, "any"));
   const auto session = TRY(PgSession::open(options.url));
   const SchemaState schema = TRY(check_schema(*session));
+  const Digest secret = TRY(find_cursor_secret(*session));
   std::unique_ptr<PostgresStore> store(
-      new PostgresStore(std::move(options), targets, replicas, schema.is_distributed));
+      new PostgresStore(std::move(options), targets, replicas, schema.is_distributed, secret));
   TRY(store->begin());
   return store;
 }
 
 PostgresStore::PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,
-                             std::vector<PgTarget> replicas, bool is_distributed)
-    : id_(next_store_id()),
+                             std::vector<PgTarget> replicas, bool is_distributed,
+                             const Digest& cursor_secret)
+    : cursor_secret_(cursor_secret),
+      id_(next_store_id()),
       site_(std::move(options), std::move(targets), std::move(replicas), is_distributed) {}
 
 Status PostgresStore::begin() {
@@ -118,9 +134,13 @@ Status PostgresStore::begin() {
     begun.set_value();
   });
   begun.get_future().wait();
-  if (site_.options.retention) {
-    retention_ = std::thread([this] { apply_retention_until_closed(); });
+  const PostgresOptions& options = site_.options;
+  if (options.retention) {
+    upkeep_.push_back(
+        repeat(options.retention_every, "retention_failed", [this] { return apply_retention(); }));
   }
+  upkeep_.push_back(
+      repeat(options.expiry_every, "sweep_failed", [this] { return take_away_expired(); }));
   return {};
 }
 
@@ -130,7 +150,7 @@ PostgresStore::~PostgresStore() {
     is_closing_ = true;
   }
   closing_changed_.notify_all();
-  if (retention_.joinable()) retention_.join();
+  for (std::thread& thread : upkeep_) thread.join();
   own_loop_.reset();
   // Loops of others end before the store does, and took their readers with them.
   const std::lock_guard lock(readers_->mutex);
@@ -181,11 +201,27 @@ void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
 
 void PostgresStore::read(ReadCommand command, ReadDone done) {
   with_reader([command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
-    reader.read(std::move(command), std::move(done));
+    reader.read(make_calls_read(std::move(command), std::move(done)));
   });
 }
 
+void PostgresStore::read_access(AccessCommand command, AccessDone done) {
+  with_reader(
+      [this, command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
+        reader.read(make_access_read(site_.options.clock, std::move(command), std::move(done)));
+      });
+}
+
+void PostgresStore::read_user_calls(UserCallsCommand command, UserCallsDone done) {
+  with_reader(
+      [this, command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
+        reader.read(make_user_calls_read(site_.options.clock, std::move(command), std::move(done)));
+      });
+}
+
 void PostgresStore::write(GrantCommand command, WriteDone done) {
+  done = keys_under_way_.take(command, std::move(done));
+  if (!done) return;
   own_loop_->loop().post([this, command = std::move(command), done = std::move(done)]() mutable {
     writer_->write(std::move(command), std::move(done));
   });
@@ -274,22 +310,32 @@ void PostgresStore::observe_commits(CommitObserver observer) {
   done.get_future().wait();
 }
 
-void PostgresStore::apply_retention_until_closed() {
-  std::unique_lock lock(closing_mutex_);
-  while (!closing_changed_.wait_for(lock, site_.options.retention_every,
-                                    [this] { return is_closing_; })) {
-    lock.unlock();
-    const auto apply = [this]() -> Status {
-      const Time oldest{
-          site_.options.clock().micros -
-          std::chrono::duration_cast<std::chrono::microseconds>(*site_.options.retention).count()};
-      return apply_retention_over_postgres(*TRY(open_session()), oldest);
-    };
-    // What was not cut now is cut next time.
-    const Status applied = apply();
-    if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
-    lock.lock();
-  }
+std::thread PostgresStore::repeat(milliseconds interval, const char* failure,
+                                  std::function<Status()> task) {
+  return std::thread([this, interval, failure, task = std::move(task)] {
+    std::unique_lock lock(closing_mutex_);
+    while (!closing_changed_.wait_for(lock, interval, [this] { return is_closing_; })) {
+      lock.unlock();
+      // What was not done now is done next time.
+      const Status done = task();
+      if (!done) log(Level::error, failure, {{"error", done.error().message}});
+      lock.lock();
+    }
+  });
+}
+
+Status PostgresStore::apply_retention() const {
+  const Time oldest{
+      site_.options.clock().micros -
+      std::chrono::duration_cast<std::chrono::microseconds>(*site_.options.retention).count()};
+  return apply_retention_over_postgres(*TRY(open_session()), oldest);
+}
+
+Status PostgresStore::take_away_expired() const {
+  const PostgresOptions& options = site_.options;
+  const auto session = TRY(open_session());
+  TRY(sweep_expired_over_postgres(*session, options.clock));
+  return forget_answers_over_postgres(*session, options.idempotency_keep, options.clock());
 }
 
 }  // namespace earshot::store

@@ -2,7 +2,9 @@
 // thread of its own, and what waits on the threads that wait. The public face is store/postgres.h.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "store/kept_answer.h"
 #include "store/pg_reader.h"
 #include "store/pg_session.h"
 #include "store/pg_site.h"
@@ -30,6 +33,9 @@ class PostgresStore final : public Store {
   Result<std::vector<KeyPtr>> list_keys(std::optional<CompanyId> company) override;
   void read(ReadCommand command, ReadDone done) override;
   void write(GrantCommand command, WriteDone done) override;
+  void read_access(AccessCommand command, AccessDone done) override;
+  void read_user_calls(UserCallsCommand command, UserCallsDone done) override;
+  const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
   Result<VerifyReport> verify() override;
@@ -45,15 +51,20 @@ class PostgresStore final : public Store {
   class Watch;
 
   PostgresStore(PostgresOptions options, std::vector<PgTarget> targets,
-                std::vector<PgTarget> replicas, bool is_distributed);
+                std::vector<PgTarget> replicas, bool is_distributed, const Digest& cursor_secret);
   Status begin();
   // Runs the task with the reader of the calling thread's loop, or of the store's own.
   template <class Task>
   void with_reader(Task&& task);
   PgReader* own_reader_of(Loop& loop);
   Result<std::unique_ptr<PgSession>> open_session() const;
-  void apply_retention_until_closed();
+  // Does it again and again until the store closes, after as long as `interval` each time.
+  std::thread repeat(std::chrono::milliseconds interval, const char* failure,
+                     std::function<Status()> task);
+  Status apply_retention() const;
+  Status take_away_expired() const;
 
+  const Digest cursor_secret_;
   const std::uint64_t id_;  // no two stores of the process have the same
   PgSite site_;
   CommitObserver observer_;
@@ -66,6 +77,8 @@ class PostgresStore final : public Store {
   };
   const std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
 
+  KeysUnderWay keys_under_way_;
+
   std::mutex usage_mutex_;
   std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
 
@@ -75,7 +88,7 @@ class PostgresStore final : public Store {
   std::mutex closing_mutex_;
   std::condition_variable closing_changed_;
   bool is_closing_ = false;  // guarded by closing_mutex_
-  std::thread retention_;
+  std::vector<std::thread> upkeep_;
 
   // Of the own loop's thread.
   std::unique_ptr<PgReader> reader_;

@@ -11,9 +11,10 @@
 #include <thread>
 
 #include "base/loop.h"
+#include "conformance/grants_suite.h"
+#include "conformance/places.h"
 #include "conformance/store_suite.h"
-#include "store/pg_proxy_testing.h"
-#include "store/pg_testing.h"
+#include "store/postgres_testing.h"
 
 namespace earshot::test {
 namespace {
@@ -21,32 +22,6 @@ namespace {
 using std::chrono::milliseconds;
 using store::PgProxy;
 using store::PgTestDatabase;
-
-// On the wire, where it is carried out; where it is prepared, other bytes stand around the name.
-const std::string kExecutesCommit("\0commit\0", 8);
-
-struct PostgresPlace final : StorePlace {
-  std::unique_ptr<store::Store> open(Clock clock) override {
-    options.url = database.url();
-    options.clock = std::move(clock);
-    auto opened = store::open_postgres(options);
-    EXPECT_TRUE(opened.has_value()) << opened.error().message;
-    return opened ? std::move(*opened) : nullptr;
-  }
-  PgTestDatabase database;
-  store::PostgresOptions options;
-};
-
-StoreKind postgres(std::string name, std::function<void(store::PostgresOptions&)> tune,
-                   int history_steps) {
-  return {std::move(name),
-          [tune] {
-            auto place = std::make_unique<PostgresPlace>();
-            tune(place->options);
-            return place;
-          },
-          history_steps};
-}
 
 INSTANTIATE_TEST_SUITE_P(
     Postgres, StoreSuite,
@@ -64,6 +39,18 @@ INSTANTIATE_TEST_SUITE_P(
                         [](auto& options) { options.primary_proof = milliseconds(0); }, 100)),
     [](const auto& kind) { return kind.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(Postgres, GrantsSuite,
+                         testing::Values(postgres(
+                                             "AsShipped", [](auto&) {}, 300),
+                                         postgres(
+                                             "WithOneConnection",
+                                             [](auto& options) {
+                                               options.connections = options.write_connections = 1;
+                                               options.batch_commands_max = 2;
+                                             },
+                                             300)),
+                         [](const auto& kind) { return kind.param.name; });
+
 // Lets a request through as long as the scopes of its key are what they were.
 struct Admits final : store::Asker {
   const store::KeyPtr& key() const override { return known; }
@@ -75,52 +62,13 @@ struct Admits final : store::Asker {
   mutable std::atomic<int> asked{0};
 };
 
-struct Postgres : testing::Test {
-  Postgres() : proxy(database.url()) {
-    options.url = database.url();
-    options.statement_time = milliseconds(400);
-    options.request_time = milliseconds(1500);
-    options.primary_proof = milliseconds(200);
-    const auto store = open();
-    std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
-    for (std::uint64_t i = 1; i <= 9; ++i) {
-      core::User user;
-      user.id = {i};
-      records.push_back({{1}, false, user});
-      core::Call call;
-      call.id = {i};
-      records.push_back({{1}, false, call});
-    }
-    EXPECT_TRUE(load_now(*store, records).has_value());
-  }
-  std::unique_ptr<store::Store> open() { return store::must(store::open_postgres(options)); }
-  // By way of the proxy.
-  std::unique_ptr<store::Store> open_far() {
-    store::PostgresOptions far = options;
-    far.url = proxy.route(options.url);
-    return store::must(store::open_postgres(far));
-  }
-  static Result<store::Outcome> give(store::Store& store, CallId call, UserId user) {
-    return write_now(store, command_of(store::Operation::give, {1}, {{call, {user}}}));
-  }
-  static std::vector<UserId> listed(store::Store& store, CallId call) {
-    const auto view = read_now(store, {1}, {call});
-    EXPECT_TRUE(view.has_value()) << view.error().message;
-    return view ? live_users(*view->entries[0], wall_now()) : std::vector<UserId>();
-  }
-  std::string count_changes() const {
-    return database.ask("SELECT count(*)::text FROM earshot.changes WHERE operation = 'give'");
-  }
-  void expect_sound() {
-    const auto report = open()->verify();
-    ASSERT_TRUE(report.has_value()) << report.error().message;
-    EXPECT_TRUE(report->faults.empty()) << report->faults[0];
-  }
-
-  PgTestDatabase database;
-  PgProxy proxy;
-  store::PostgresOptions options;
-};
+store::AccessCommand access_of(std::vector<core::CallUsers> calls, bool everybody = false) {
+  store::AccessCommand command;
+  command.company = {1};
+  command.calls = std::move(calls);
+  command.everybody = everybody;
+  return command;
+}
 
 TEST_F(Postgres, WhatOneServerAnsweredTheOthersSee) {
   const auto one = open(), other = open(), third = open();
@@ -350,6 +298,187 @@ TEST_F(Postgres, ADirectoryChangedElsewhereDecides) {
   const auto given = give(*store, {1}, {2});
   ASSERT_TRUE(given.has_value());
   EXPECT_TRUE(std::holds_alternative<core::UnknownUsers>(given->decision));
+}
+
+// As far as the named user is concerned.
+TEST_F(Postgres, AccessToCallsIsReadWithItsTerms) {
+  const auto store = open();
+  core::Call call;
+  call.id = {20};
+  call.workspace = {3};
+  call.primary_user = {5};
+  call.parties = {{4}, {5}};
+  call.is_private = true;
+  ASSERT_TRUE(load_now(*store, {{{1}, false, call},
+                                {{1}, false, core::GrantLine{{20}, {1}, {Time{5'000}, "why"}}},
+                                {{1}, false, core::GrantLine{{20}, {2}, {}}},
+                                {{1}, false, core::ShareLine{{20}, {3}}}})
+                  .has_value());
+  for (const bool everybody : {false, true}) {
+    const auto view = read_access_now(
+        *store, access_of({{{20}, {{1}, {2}, {3}}}, {{99}, {{1}}}, {{2}, {{1}}}}, everybody));
+    ASSERT_TRUE(view.has_value()) << view.error().message;
+    ASSERT_EQ(view->entries.size(), 3U);
+    const core::CallEntry entry = view->entries[0]->unpack();
+    ASSERT_TRUE(entry.call);
+    EXPECT_EQ(*entry.call, core::facts_of(call));
+    ASSERT_NE(entry.find_grant({1}), nullptr);
+    EXPECT_EQ(entry.grant_of(*entry.find_grant({1})), (core::Grant{Time{5'000}, "why"}));
+    EXPECT_EQ(entry.grant_of(*entry.find_grant({2})), core::Grant{});
+    EXPECT_NE(entry.find_share({3}), nullptr);
+    EXPECT_EQ(entry.find_share({2}), nullptr);
+    EXPECT_FALSE(view->entries[1]->has_call());
+    EXPECT_TRUE(view->entries[2]->has_call());
+    EXPECT_EQ(view->directory->user_count(), 9U);
+    EXPECT_EQ(view->as_of.revision, read_now(*store, {1}, {})->revision);
+  }
+  const auto one = read_access_now(*store, access_of({{{20}, {{2}}}}));
+  EXPECT_EQ(one->entries[0]->granted().size(), 1U) << "of others nothing is read";
+  auto command = access_of({{{20}, {{2}}}});
+  command.company = {7};
+  const auto nowhere = read_access_now(*store, command);
+  ASSERT_TRUE(nowhere.has_value());
+  EXPECT_EQ(nowhere->as_of.revision, 0U);
+  EXPECT_FALSE(nowhere->entries[0]->has_call());
+  EXPECT_EQ(nowhere->directory->user_count(), 0U);
+}
+
+TEST_F(Postgres, AccessIsReadOfOneMomentWhileTheDirectoryChangesElsewhere) {
+  const auto store = open(), other = open();
+  std::atomic<bool> over{false};
+  // User 1 and the grant on call 1 come and go together, and so do user 2 and that on call 2.
+  std::thread changer([&] {
+    for (std::uint64_t round = 0; !over; ++round) {
+      core::User user;
+      user.id = {round % 2 + 1};
+      const CallId call{user.id.value};
+      EXPECT_TRUE(load_now(*other, {{{1}, true, user}}).has_value());
+      EXPECT_TRUE(
+          load_now(*other, {{{1}, false, user}, {{1}, false, core::GrantLine{call, user.id, {}}}})
+              .has_value());
+    }
+  });
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  std::vector<std::thread> readers;
+  std::atomic<int> torn{0}, reads{0}, failed{0}, without{0};
+  for (int reader = 0; reader < 3; ++reader) {
+    readers.emplace_back([&] {
+      while (std::chrono::steady_clock::now() < end) {
+        const auto view = read_access_now(*store, access_of({{{1}, {{1}}}, {{2}, {{2}}}}));
+        if (!view) {
+          ++failed;
+          continue;
+        }
+        ++reads;
+        for (const std::uint64_t id : {1, 2}) {
+          const bool is_there = view->directory->find_user({id}) != nullptr;
+          const bool has_grant = !view->entries[id - 1]->granted().empty();
+          if (has_grant && !is_there) ++torn;
+          if (!is_there) ++without;
+        }
+      }
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  over = true;
+  changer.join();
+  EXPECT_EQ(torn, 0);
+  EXPECT_EQ(failed, 0);
+  EXPECT_GT(reads, 20);
+  EXPECT_GT(without, 0) << "the readers saw none of the changes";
+}
+
+TEST_F(Postgres, ManyAccessReadsShareStatements) {
+  const auto store = open();
+  ASSERT_TRUE(give(*store, {1}, {1}).has_value());
+  ASSERT_TRUE(read_access_now(*store, access_of({{{1}, {{1}}}})).has_value());
+  constexpr int kReads = 200;
+  std::vector<std::future<Result<store::AccessView>>> answers;
+  for (int i = 0; i < kReads; ++i) {
+    auto promise = std::make_shared<std::promise<Result<store::AccessView>>>();
+    answers.push_back(promise->get_future());
+    const UserId user{static_cast<std::uint64_t>(i) % 9 + 1};
+    store->read_access(access_of({{{1}, {user}}}),
+                       [promise](auto view) { promise->set_value(std::move(view)); });
+  }
+  for (int i = 0; i < kReads; ++i) {
+    const auto view = answers[static_cast<std::size_t>(i)].get();
+    ASSERT_TRUE(view.has_value()) << view.error().message;
+    const UserId user{static_cast<std::uint64_t>(i) % 9 + 1};
+    EXPECT_EQ(view->entries[0]->unpack().find_grant(user) != nullptr, user.value == 1);
+  }
+  double statements = 0;
+  for (const auto& figure : store->figures()) {
+    if (figure.name == "store_read_statements_total") statements = figure.value;
+  }
+  EXPECT_LT(statements, kReads / 2);
+}
+
+TEST_F(Postgres, TheCallsOfAUserComeInPages) {
+  const auto store = open();
+  for (const std::uint64_t call : {2, 4, 6}) ASSERT_TRUE(give(*store, {call}, {1}).has_value());
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::ShareLine{{5}, {1}}},
+                                {{1}, false, core::ShareLine{{6}, {1}}},
+                                {{1}, false, core::ShareLine{{7}, {2}}}})
+                  .has_value());
+  const auto pages = [&](core::Ways ways, std::size_t calls_max) {
+    std::vector<std::vector<std::uint64_t>> all;
+    store::UserCallsCommand command;
+    command.company = {1};
+    command.user = {1};
+    command.ways = ways;
+    command.calls_max = calls_max;
+    for (;;) {
+      const auto view = read_user_calls_now(*store, command);
+      EXPECT_TRUE(view.has_value()) << view.error().message;
+      std::vector<std::uint64_t> page;
+      for (std::size_t i = 0; i < view->calls.size(); ++i) {
+        page.push_back(view->calls[i].value);
+        const core::CallEntry entry = view->entries[i]->unpack();
+        EXPECT_TRUE(entry.call);
+        EXPECT_EQ(entry.grants.size(), page.back() % 2 == 0 && page.back() < 8 ? 1U : 0U);
+        EXPECT_EQ(entry.shares.size(), page.back() == 5 || page.back() == 6 ? 1U : 0U);
+      }
+      all.push_back(page);
+      EXPECT_NE(view->directory->find_user({1}), nullptr);
+      if (!view->last) return all;
+      command.after = *view->last;
+    }
+  };
+  using Pages = std::vector<std::vector<std::uint64_t>>;
+  const auto individual = static_cast<core::Ways>(core::Way::individual);
+  const auto shared = static_cast<core::Ways>(core::Way::shared);
+  EXPECT_EQ(pages(individual, 10), (Pages{{2, 4, 6}}));
+  EXPECT_EQ(pages(individual, 2), (Pages{{2, 4}, {6}}));
+  EXPECT_EQ(pages(shared, 10), (Pages{{5, 6}}));
+  EXPECT_EQ(pages(individual | shared, 3), (Pages{{2, 4, 5}, {6}}));
+  EXPECT_EQ(pages(individual | shared, 4), (Pages{{2, 4, 5, 6}, {}}));
+  EXPECT_EQ(pages(core::kAllWays, 4), (Pages{{1, 2, 3, 4}, {5, 6, 7, 8}, {9}}));
+}
+
+TEST_F(Postgres, CursorsAreSignedWithTheSameSecretEverywhere) {
+  const auto store = open(), other = open();
+  EXPECT_EQ(store->cursor_secret(), other->cursor_secret());
+  EXPECT_NE(store->cursor_secret(), Digest{});
+  const PgTestDatabase another(PgTestDatabase::Tables::none);
+  store::must(store::migrate_postgres(another.url(), false));
+  store::PostgresOptions there = options;
+  there.url = another.url();
+  EXPECT_NE(store::must(store::open_postgres(there))->cursor_secret(), store->cursor_secret());
+}
+
+// Neither a clock that is behind nor one that was put back revives what has expired.
+TEST_F(Postgres, AccessIsJudgedAtTheTimeOfTheNewestChangeAtLeast) {
+  const Time later{wall_now().micros + 3'600'000'000};
+  options.clock = [&] { return later; };
+  const auto ahead = open();
+  ASSERT_TRUE(give(*ahead, {1}, {1}).has_value());
+  options.clock = wall_now;
+  const auto store = open();
+  EXPECT_EQ(read_access_now(*store, access_of({{{1}, {{1}}}}))->as_of.time, later);
+  store::UserCallsCommand command;
+  command.company = {1};
+  EXPECT_EQ(read_user_calls_now(*store, command)->as_of.time, later);
 }
 
 TEST_F(Postgres, CommitsAreSyncedWhateverTheDatabaseSays) {

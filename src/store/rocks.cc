@@ -137,6 +137,8 @@ void tune_family(rocksdb::Options& out, Family which,
     table.whole_key_filtering = false;
     out.compaction_filter_factory = std::make_shared<MarkerFilterFactory>(horizons, which);
   }
+  // Of most idempotency keys that are asked for there is none.
+  if (which == Family::meta) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 }
 
@@ -285,6 +287,16 @@ rocksdb::Status Rocks::write(rocksdb::WriteBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   return db_->Write(options, &batch);
+}
+
+rocksdb::Status Rocks::ingest(const std::vector<rocksdb::IngestExternalFileArg>& files) {
+  const std::unique_lock alone(ingest_mutex_);
+  return db_->IngestExternalFiles(files);
+}
+
+const rocksdb::Snapshot* Rocks::take_snapshot() {
+  const std::shared_lock lock(ingest_mutex_);
+  return db_->GetSnapshot();
 }
 
 Result<std::optional<core::EntryPtr>> Rocks::read_entry(const CallRef& ref, Tier tier) {

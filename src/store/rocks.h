@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -77,6 +78,14 @@ class Rocks {
   // One atomic write.
   rocksdb::Status write(rocksdb::WriteBatch& batch, bool sync);
 
+  // Takes in sorted files, of all families in one atomic step.
+  rocksdb::Status ingest(const std::vector<rocksdb::IngestExternalFileArg>& files);
+
+  // A snapshot of all families, to be given back. Waits while files are taken in: RocksDB 7.8 gives
+  // a file without a key that was there before no sequence number of its own, so that a snapshot
+  // taken meanwhile would come to see that file, and not the others.
+  const rocksdb::Snapshot* take_snapshot();
+
   // Whether a read may go to the disk. Without, it answers nullopt where memory does not have it.
   enum class Tier : std::uint8_t { memory, disk };
 
@@ -114,6 +123,8 @@ class Rocks {
   Horizons horizons_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> handles_{};
+
+  std::shared_mutex ingest_mutex_;  // shared: by who takes a snapshot
 
   // Iterators over `calls` that rest, by tier.
   std::mutex idle_mutex_;

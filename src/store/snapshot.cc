@@ -2,6 +2,61 @@
 
 namespace earshot::store {
 
+namespace {
+
+template <class Thing>
+Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing) {
+  if (!thing) return corrupt("directory");
+  directory.put(*thing);
+  return {};
+}
+
+}  // namespace
+
+Status put_body(core::Directory& directory, ThingKind kind, std::uint64_t id,
+                std::string_view body) {
+  switch (kind) {
+    case ThingKind::company:
+      return {};
+    case ThingKind::workspace:
+      return put_decoded(directory, decode_workspace(id, body));
+    case ThingKind::profile:
+      return put_decoded(directory, decode_profile(id, body));
+    case ThingKind::user:
+      return put_decoded(directory, decode_user(id, body));
+    case ThingKind::key:
+      break;
+  }
+  return corrupt("directory");
+}
+
+Status Snapshot::find_head(
+    CompanyId company,
+    const std::function<Status(const ChangeKey&, const ChangeHead&, std::string_view key,
+                               std::string_view value)>& take) const {
+  const auto changes = iterate(Family::changes);
+  changes->SeekForPrev(encode_key(ChangeKey{company, ~std::uint64_t{0}, ~std::uint32_t{0}}));
+  if (!changes->status().ok()) return from_rocksdb(changes->status(), "reading a company's head");
+  if (!changes->Valid()) return {};
+  const auto key = decode_change_key(view(changes->key()));
+  if (!key) return corrupt("changes");
+  if (key->company != company) return {};
+  const auto head = decode_change_head(view(changes->value()));
+  if (!head) return corrupt("changes");
+  return take(*key, *head, view(changes->key()), view(changes->value()));
+}
+
+Result<PeoplePtr> Snapshot::load_people(CompanyId company, const Removals& removals,
+                                        core::Revision directory_revision) const {
+  auto people = std::make_shared<People>();
+  people->directory_revision = directory_revision;
+  TRY(scan_things(company, removals, [&](const DirectoryKey& key, std::string_view body) {
+    if (key.kind == ThingKind::company) people->company_exists = true;
+    return put_body(people->directory, key.kind, key.id, body);
+  }));
+  return PeoplePtr(std::move(people));
+}
+
 Status Snapshot::each_company(Family family, const std::function<Status(CompanyId)>& take) const {
   const auto rows = rocks_.iterate(family, snapshot_);
   for (rows->SeekToFirst(); rows->Valid();) {
@@ -21,18 +76,18 @@ Result<Removals> Snapshot::removals(CompanyId company) const {
   TRY(rocks_.scan(Family::meta, encode_company_key(kSweepTag, company), snapshot_,
                   [&](std::string_view key, std::string_view value) -> Result<bool> {
                     const auto sweep = decode_sweep_key(key);
-                    const auto stamp = decode_stamp_value(value);
-                    if (!sweep || !stamp) return corrupt("meta");
-                    const Removal removal{.newest = *stamp, .before = {}, .swept_to = 0};
+                    auto stamps = decode_sweep_value(value);
+                    if (!sweep || !stamps) return corrupt("meta");
+                    Removal removal{.stamps = std::move(*stamps), .swept_to = 0};
                     switch (sweep->kind) {
                       case SweepKind::company:
-                        removals.company = removal;
+                        removals.company = std::move(removal);
                         break;
                       case SweepKind::user:
-                        removals.users[{sweep->id}] = removal;
+                        removals.users[{sweep->id}] = std::move(removal);
                         break;
                       case SweepKind::call:
-                        removals.calls[{sweep->id}] = removal;
+                        removals.calls[{sweep->id}] = std::move(removal);
                         break;
                     }
                     return true;
@@ -112,6 +167,16 @@ Status Snapshot::scan_keys(const std::function<Status(KeyRow)>& take) const {
                        auto row = decode_key_row(access_key, value);
                        if (!row) return corrupt("keys");
                        TRY(take(std::move(*row)));
+                       return true;
+                     });
+}
+
+Status Snapshot::scan_small(
+    std::string_view prefix,
+    const std::function<Status(std::string_view key, std::string_view value)>& take) const {
+  return rocks_.scan(Family::meta, prefix, snapshot_,
+                     [&](std::string_view key, std::string_view value) -> Result<bool> {
+                       TRY(take(key, value));
                        return true;
                      });
 }

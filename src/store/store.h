@@ -10,14 +10,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/random.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "core/decide.h"
 #include "core/entry.h"
 #include "core/packed_entry.h"
 #include "core/record.h"
+#include "core/rules.h"
 #include "core/types.h"
 
 namespace earshot::store {
@@ -66,8 +69,67 @@ struct ReadCommand {
 // The calls of a read, all as of one published revision.
 struct CallsView {
   core::Revision revision = 0;
+  Time time;  // of the revision: a clock that stands before it has been put back
   // In the order asked; never null; without rows that are awaiting a sweep.
   std::vector<core::PackedEntryPtr> entries;
+};
+
+// What an answer about access is to be as of: now, or what is given here. A revision alone is
+// judged at its own time, a time alone by the newest revision that is not later; both together are
+// the revision judged at that time, as further pages of an answer are.
+struct Moment {
+  std::optional<core::Revision> revision;
+  std::optional<Time> at;
+
+  bool is_now() const { return !revision && !at; }
+};
+
+// What an answer about access is as of.
+struct AsOf {
+  core::Revision revision = 0;
+  Time time;  // whether grants have expired is judged by it
+};
+
+// What decides about access to some calls.
+struct AccessCommand {
+  CompanyId company;
+  // Distinct calls; of each, the users that will be asked about.
+  std::vector<core::CallUsers> calls;
+  // All users will be asked about: `users` of the calls need not say them.
+  bool everybody = false;
+  Moment moment;
+  core::Revision at_least = 0;  // of an answer as of now: this revision or a later one
+  AskerPtr asker;
+};
+
+// All of it as of one moment, and good for the users that the command named: of others, rows and
+// directory may lack something.
+struct AccessView {
+  AsOf as_of;
+  std::shared_ptr<const core::Directory> directory;  // never null
+  std::vector<core::PackedEntryPtr> entries;  // in the order asked; never null; without dead rows
+};
+
+// Calls that a user may have, in the order of their ids.
+struct UserCallsCommand {
+  CompanyId company;
+  UserId user;
+  core::Ways ways = core::kAllWays;  // by one of these at least
+  CallId after;                      // only those behind it; 0: from the first on
+  std::size_t calls_max = 0;         // how many to look at, at most
+  Moment moment;
+  core::Revision at_least = 0;
+  AskerPtr asker;
+};
+
+// Good for this user. No call that one of the ways holds for is left out between `after` and
+// `last`; others may be among them.
+struct UserCallsView {
+  AsOf as_of;
+  std::shared_ptr<const core::Directory> directory;  // never null
+  std::vector<CallId> calls;                         // ascending
+  std::vector<core::PackedEntryPtr> entries;         // of the calls
+  std::optional<CallId> last;  // looked at up to here, and more may follow; absent: to the end
 };
 
 // What a write came to: the outcome of its decision, and the company's revision that holds it
@@ -75,6 +137,35 @@ struct CallsView {
 struct Outcome {
   core::Revision revision = 0;
   core::Decision decision;
+  // Of a command with results: of each pair, in the command's order; of all grants of a user or
+  // call, the pairs removed, by call and user.
+  std::vector<core::PairResult> results{};
+  // Of a command with an idempotency key that was carried out before: by which request. Revision
+  // and results are those of then, and nothing was changed now.
+  std::optional<RequestId> repeated{};
+};
+
+// Makes a command that comes again the same command: it is carried out once, and then answered as
+// it was. Of the company, whichever of its access keys asks.
+struct IdempotencyKey {
+  Digest key{};      // of its text
+  Digest request{};  // of the operation and the body: with one key they must stay the same
+};
+
+// What the operations with results say beyond what every command does.
+struct WithResults {
+  std::vector<core::Grant> terms;  // of a give, one for each pair; none: no expiry, no note
+  // To remove all live grants that the call or user has at the commit, in place of `calls`.
+  std::variant<std::monostate, CallId, UserId> all_of;
+  std::size_t all_of_max = 0;  // more are refused (core::TooManyGrants)
+  bool is_dry_run = false;     // decides, and changes and keeps nothing
+  // Refused (core::ChangedCalls) where a call that it names changed after this revision: its
+  // record, shares or grants. Then also gone (retention has cut the record behind the revision) and
+  // unavailable (the company has not come to it).
+  std::optional<core::Revision> if_revision;
+  // Errors: conflict (a command with this key is still under way on this server), invalid_argument
+  // (the key was used for another request).
+  std::optional<IdempotencyKey> idempotency_key;
 };
 
 // A command to give or to remove grants.
@@ -84,6 +175,8 @@ struct GrantCommand {
   std::vector<core::CallUsers> calls;  // distinct calls
   Origin origin;
   AskerPtr asker{};
+  std::shared_ptr<const WithResults>
+      with_results{};  // null: all or nothing, as on the Gong surface
 };
 
 // Where a load's records come from. Called on the store's own thread.
@@ -158,11 +251,26 @@ class Store {
   using ReadDone = std::function<void(Result<CallsView>)>;
   virtual void read(ReadCommand command, ReadDone done) = 0;
 
-  // Decides and applies a command as one atomic, durable revision. `done` is called exactly once,
-  // on a thread of the store, after the change is on disk and visible to every read that starts
+  // Reads what decides about access to calls: the answer is core::CallRules' or core::explain's to
+  // give. `done` and errors as of read(), and of a moment that is not there: gone (retention has
+  // cut it off; the message says which is the oldest revision), invalid_argument (it is later than
+  // the newest revision, or than now).
+  using AccessDone = std::function<void(Result<AccessView>)>;
+  virtual void read_access(AccessCommand command, AccessDone done) = 0;
+  using UserCallsDone = std::function<void(Result<UserCallsView>)>;
+  virtual void read_user_calls(UserCallsCommand command, UserCallsDone done) = 0;
+
+  // The secret that cursors are signed with: the same for every server of the store, and after a
+  // restart. Any thread; never waits.
+  virtual const Digest& cursor_secret() const = 0;
+
+  // Decides and applies a command as one atomic, durable revision. Whether grants have expired is
+  // judged by the clock, or by the time of the company's newest revision where that is later.
+  // `done` is called exactly once, on a thread of the store, or before this returns where the
+  // command is refused at once; after the change is on disk and visible to every read that starts
   // from then on. Errors: denied (as for a read), unavailable (the command is not in the record and
   // never will be, unless its outcome is unknown: after a failed sync, or when a database did not
-  // say in time whether it committed), internal.
+  // say in time whether it committed), internal; of a command with results also those that it says.
   using WriteDone = std::function<void(Result<Outcome>)>;
   virtual void write(GrantCommand command, WriteDone done) = 0;
 

@@ -1,6 +1,7 @@
-// The sweeping half of Transaction: takes away, in bounded steps, the rows of what was removed.
-// Nobody has seen them since the removal; the steps are changes like any other.
+// The sweeping half of Transaction: takes away, in bounded steps, the rows of what was removed, and
+// grants that have expired. Nobody has seen them since; the steps are changes like any other.
 #include <algorithm>
+#include <map>
 
 #include "store/transaction.h"
 
@@ -20,7 +21,7 @@ Result<bool> Transaction::sweep(CompanyId id, std::size_t rows_max) {
       const auto& [call, removal] = *working.removals->calls.begin();
       kind = SweepKind::call;
       thing = call.value;
-      done = TRY(sweep_call(working, call, removal.newest, room));
+      done = TRY(sweep_call(working, call, removal.newest(), room));
     } else if (!working.removals->users.empty()) {
       kind = SweepKind::user;
       thing = working.removals->users.begin()->first.value;
@@ -90,12 +91,12 @@ Result<bool> Transaction::sweep_user(WorkingCompany& working, UserId user, std::
     if (!value->grant && !value->share) continue;
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
     const core::ShareRow* share = seen->find_share(user);
-    if (share && share->stamp < removal.newest) {
+    if (share && share->stamp < removal.newest()) {
       TRY(write_share(working, key->call, user, true, false));
     }
     const core::EntryPtr then = TRY(entry(company, key->call))->now();
     const core::GrantRow* grant = then->find_grant(user);
-    if (grant && grant->stamp < removal.newest) {
+    if (grant && grant->stamp < removal.newest()) {
       TRY(write_grant(working, key->call, user, then->grant_of(*grant), std::nullopt));
     }
   }
@@ -104,7 +105,7 @@ Result<bool> Transaction::sweep_user(WorkingCompany& working, UserId user, std::
 }
 
 Result<bool> Transaction::sweep_things(WorkingCompany& working, std::size_t& room) {
-  const core::Stamp removed = working.removals->company.newest;
+  const core::Stamp removed = working.removals->company.newest();
   const std::string prefix = encode_company_prefix(working.state->id);
   const auto rows = ground_.rocks.iterate(Family::directory);
   std::string last_thing;
@@ -145,20 +146,81 @@ Result<bool> Transaction::sweep_company(WorkingCompany& working, std::size_t& ro
     if (!key) return corrupt("calls");
     next = key->call.value;
     if (room > 0) --room;
-    const bool swept = room > 0 && TRY(sweep_call(working, key->call, removal.newest, room));
+    const bool swept = room > 0 && TRY(sweep_call(working, key->call, removal.newest(), room));
     if (!swept) {
       change_removals(working).company.swept_to = next;
       return false;
     }
     const core::EntryPtr seen = TRY(entry(company, key->call))->now();
-    if (seen->call && seen->call_stamp < removal.newest) {
+    if (seen->call && seen->call_stamp < removal.newest()) {
       std::optional<core::Call> before = TRY(find_call(company, key->call));
       TRY(write_call(working, key->call, std::move(before), std::nullopt));
     }
     ++next;
   }
   if (!calls->status().ok()) return from_rocksdb(calls->status(), "sweeping a company");
-  return true;
+  return sweep_answers(working, room);
+}
+
+// What was answered before the removal is not answered again to a company that came back.
+Result<bool> Transaction::sweep_answers(WorkingCompany& working, std::size_t& room) {
+  const core::Stamp removed = working.removals->company.newest();
+  bool is_done = true;
+  TRY(ground_.rocks.scan(Family::meta, encode_answers_prefix(working.state->id), nullptr,
+                         [&](std::string_view key_bytes, std::string_view value) -> Result<bool> {
+                           const auto key = decode_answer_key(key_bytes);
+                           const auto answer = decode_kept_answer(value);
+                           if (!key || !answer) return corrupt("meta");
+                           if (answer->revision >= removed.revision) return true;
+                           is_done = room > 0;
+                           if (!is_done) return false;
+                           --room;
+                           rocksdb::ColumnFamilyHandle* const meta =
+                               ground_.rocks.family(Family::meta);
+                           batch_.Delete(meta, slice(key_bytes));
+                           batch_.Delete(meta, encode_key(AnswerTimeKey{answer->at, *key}));
+                           return true;
+                         }));
+  return is_done;
+}
+
+Result<bool> Transaction::sweep_expired(std::size_t rows_max) {
+  bool is_done = true;
+  std::map<std::pair<CompanyId, CallId>, std::vector<ExpiryKey>> due;
+  TRY(ground_.rocks.scan(Family::meta, std::string(1, kExpiryTag), nullptr,
+                         [&](std::string_view key_bytes, std::string_view) -> Result<bool> {
+                           const auto key = decode_expiry_key(key_bytes);
+                           if (!key) return corrupt("meta");
+                           if (key->at > now_) return false;
+                           is_done = rows_max > 0;
+                           if (!is_done) return false;
+                           --rows_max;
+                           due[{key->company, key->call}].push_back(*key);
+                           return true;
+                         }));
+  for (auto& [place, keys] : due) {
+    const auto [id, call] = place;
+    WorkingCompany& working = *TRY(company(id));
+    if (!working.is_open) {
+      open_revision(working, Operation::sweep, Origin{make_request_id(), ""});
+    }
+    std::ranges::sort(keys, {}, &ExpiryKey::user);
+    const core::EntryPtr seen = TRY(entry(id, call))->now();
+    std::vector<core::GrantChange> changes;
+    for (const ExpiryKey& key : keys) {
+      const core::GrantRow* const row = seen->find_grant(key.user);
+      if (row && row->expires_at == key.at) {
+        changes.push_back({0, key.user, seen->grant_of(*row), std::nullopt});
+      } else {  // left by a load
+        batch_.Delete(ground_.rocks.family(Family::meta), encode_key(key));
+      }
+    }
+    if (!changes.empty()) TRY(write_grants(working, call, changes));
+  }
+  for (const auto& [id, working] : companies_) {
+    if (working->is_open) TRY(close_revision(*working));
+  }
+  return is_done;
 }
 
 }  // namespace earshot::store

@@ -7,34 +7,6 @@
 
 namespace earshot::store {
 
-namespace {
-
-template <class Thing>
-Status put_decoded(core::Directory& directory, const std::optional<Thing>& thing) {
-  if (!thing) return corrupt("directory");
-  directory.put(*thing);
-  return {};
-}
-
-Status put_in_people(People& people, const DirectoryKey& key, std::string_view body) {
-  switch (key.kind) {
-    case ThingKind::company:
-      people.company_exists = true;
-      return {};
-    case ThingKind::workspace:
-      return put_decoded(people.directory, decode_workspace(key.id, body));
-    case ThingKind::profile:
-      return put_decoded(people.directory, decode_profile(key.id, body));
-    case ThingKind::user:
-      return put_decoded(people.directory, decode_user(key.id, body));
-    case ThingKind::key:
-      break;
-  }
-  return corrupt("directory");
-}
-
-}  // namespace
-
 CompanyState* Companies::find(CompanyId company) const {
   const std::shared_lock lock(mutex_);
   const auto found = states_.find(company);
@@ -50,21 +22,17 @@ Result<CompanyState*> Companies::meet(CompanyId company) {
   if (known != states_.end()) return known->second.get();
   auto met = std::make_unique<CompanyState>(company);
 
-  const auto changes = rocks_.iterate(Family::changes);
-  changes->SeekForPrev(encode_key(ChangeKey{company, ~std::uint64_t{0}, ~std::uint32_t{0}}));
-  if (!changes->status().ok()) return from_rocksdb(changes->status(), "reading a company's head");
-  if (changes->Valid()) {
-    const auto key = decode_change_key(view(changes->key()));
-    if (!key) return corrupt("changes");
-    if (key->company == company) {
-      const auto head = decode_change_head(view(changes->value()));
-      if (!head) return corrupt("changes");
-      met->head = {key->revision, head->directory_revision, head->time,
-                   hash_change(view(changes->key()), view(changes->value()))};
-    }
-  }
-  met->set_removals(std::make_shared<Removals>(TRY(Snapshot(rocks_).removals(company))));
-  met->published.store(met->head.revision, std::memory_order_release);
+  const Snapshot snapshot(rocks_);
+  Head head;
+  TRY(snapshot.find_head(company,
+                         [&](const ChangeKey& key, const ChangeHead& newest,
+                             std::string_view key_bytes, std::string_view value) -> Status {
+                           head = {key.revision, newest.directory_revision, newest.time,
+                                   hash_change(key_bytes, value)};
+                           return {};
+                         }));
+  met->set_removals(std::make_shared<Removals>(TRY(snapshot.removals(company))));
+  met->publish(head, nullptr);
   return states_.emplace(company, std::move(met)).first->second.get();
 }
 
@@ -72,10 +40,10 @@ void Companies::forget_people(std::uint64_t bytes_max) {
   const std::unique_lock lock(mutex_);
   std::uint64_t bytes = 0;
   for (const auto& [id, state] : states_) {
-    if (state->people) bytes += state->people->directory.memory_bytes();
+    if (const PeoplePtr people = state->people()) bytes += people->directory.memory_bytes();
   }
   if (bytes <= bytes_max) return;
-  for (const auto& [id, state] : states_) state->people.reset();
+  for (const auto& [id, state] : states_) state->forget_people();
 }
 
 Transaction::Transaction(const Ground& ground, Time now) : ground_(ground), now_(now) {}
@@ -87,7 +55,7 @@ Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
     auto working = std::make_unique<WorkingCompany>();
     working->state = state;
     working->head = state->head;
-    working->people = state->people;
+    working->people = state->people();
     working->removals = state->removals();
     found = companies_.emplace(id, std::move(working)).first;
   }
@@ -100,14 +68,11 @@ Result<Transaction::WorkingCompany*> Transaction::company(CompanyId id) {
 
 Result<const People*> Transaction::people(WorkingCompany& working) {
   if (working.people) return working.people.get();
-  auto loaded = std::make_shared<People>();
   const Removals none;
-  TRY(Snapshot(ground_.rocks)
-          .scan_things(working.state->id, working.removals ? *working.removals : none,
-                       [&](const DirectoryKey& key, std::string_view body) {
-                         return put_in_people(*loaded, key, body);
-                       }));
-  working.people = std::move(loaded);
+  working.people =
+      TRY(Snapshot(ground_.rocks)
+              .load_people(working.state->id, working.removals ? *working.removals : none,
+                           working.state->head.directory_revision));
   return working.people.get();
 }
 
@@ -161,10 +126,14 @@ bool Transaction::is_there(const WorkingCompany& company, const core::CallEntry&
 }
 
 template <class Row>
+core::Revision Transaction::killed_at(const WorkingCompany& company, CallId call,
+                                      const Row& row) const {
+  return company.removals ? company.removals->killed_at(call, row.user, row.stamp) : 0;
+}
+
+template <class Row>
 const Row* Transaction::alive(const WorkingCompany& company, CallId call, const Row* row) const {
-  if (!row || !company.removals) return row;
-  return company.removals->kills(call, row->user, row->stamp, company.head.revision + 1) ? nullptr
-                                                                                         : row;
+  return row && killed_at(company, call, *row) == 0 ? row : nullptr;
 }
 
 core::EntryPtr Transaction::visible(const WorkingCompany& company, const WorkingEntry& entry,
@@ -175,12 +144,12 @@ core::EntryPtr Transaction::visible(const WorkingCompany& company, const Working
   return without_dead(now, call, *company.removals, company.head.revision + 1);
 }
 
-Result<std::vector<core::EntryPtr>> Transaction::load_entries(WorkingCompany& working,
-                                                              const GrantCommand& command) {
+Result<std::vector<core::EntryPtr>> Transaction::load_entries(
+    WorkingCompany& working, std::span<const core::CallUsers> calls) {
   std::vector<core::EntryPtr> entries;
-  entries.reserve(command.calls.size());
-  for (const core::CallUsers& wanted : command.calls) {
-    const WorkingEntry* loaded = TRY(entry(command.company, wanted.call));
+  entries.reserve(calls.size());
+  for (const core::CallUsers& wanted : calls) {
+    const WorkingEntry* loaded = TRY(entry(working.state->id, wanted.call));
     entries.push_back(visible(working, *loaded, wanted.call));
   }
   return entries;
@@ -188,32 +157,37 @@ Result<std::vector<core::EntryPtr>> Transaction::load_entries(WorkingCompany& wo
 
 Result<Outcome> Transaction::run(const GrantCommand& command) {
   ASSERT(!in_records_);
+  if (command.with_results) return run_with_results(command);
   WorkingCompany& working = *TRY(company(command.company));
-  const std::vector<core::EntryPtr> entries = TRY(load_entries(working, command));
+  const std::vector<core::EntryPtr> entries = TRY(load_entries(working, command.calls));
+  const Time now = judged_at(working);
   Outcome outcome;
   if (command.operation == Operation::give) {
     const People* loaded = TRY(people(working));
-    outcome.decision = core::decide_give(command.calls, entries, loaded->directory, now_);
+    outcome.decision = core::decide_give(command.calls, entries, loaded->directory, now);
   } else {
-    outcome.decision = core::decide_remove(command.calls, entries, now_);
+    outcome.decision = core::decide_remove(command.calls, entries, now);
   }
   const auto* changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
-  if (changes && !changes->empty()) {
-    open_revision(working, command.operation, command.origin);
-    for (auto first = changes->begin(); first != changes->end();) {
-      const auto last = std::find_if(first, changes->end(), [&](const core::GrantChange& change) {
-        return change.call_index != first->call_index;
-      });
-      const Status written =
-          write_grants(working, command.calls[first->call_index].call, {first, last});
-      ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
-      first = last;
-    }
-    const Status closed = close_revision(working);
-    ASSERT(closed);
-  }
+  if (changes && !changes->empty()) take_in(working, command, command.calls, *changes);
   outcome.revision = working.head.revision;
   return outcome;
+}
+
+void Transaction::take_in(WorkingCompany& working, const GrantCommand& command,
+                          std::span<const core::CallUsers> calls,
+                          const std::vector<core::GrantChange>& changes) {
+  open_revision(working, command.operation, command.origin);
+  for (auto first = changes.begin(); first != changes.end();) {
+    const auto last = std::find_if(first, changes.end(), [&](const core::GrantChange& change) {
+      return change.call_index != first->call_index;
+    });
+    const Status written = write_grants(working, calls[first->call_index].call, {first, last});
+    ASSERT(written);  // all that it needs was loaded; half a command must not stay behind
+    first = last;
+  }
+  const Status closed = close_revision(working);
+  ASSERT(closed);
 }
 
 void Transaction::begin_records(const Origin& origin, std::size_t memory_bytes_max) {
@@ -306,18 +280,23 @@ Status Transaction::write_grants(WorkingCompany& working, CallId call,
   edits.reserve(changes.size());
   for (const core::GrantChange& change : changes) {
     const core::GrantRow* row = changed.find_grant(change.user);
+    const core::Revision dead_since = row ? killed_at(working, call, *row) : 0;
     if (row && !change.before) {
       // A dead row that awaits its sweep is swept now, so that the record always explains the rows.
-      previous = TRY(record(working, GrantChanged{call, previous, change.user,
-                                                  changed.grant_of(*row), std::nullopt}));
+      previous =
+          TRY(record(working, GrantChanged{call, previous, change.user, changed.grant_of(*row),
+                                           std::nullopt, dead_since}));
     }
-    previous = TRY(
-        record(working, GrantChanged{call, previous, change.user, change.before, change.after}));
+    previous = TRY(record(working, GrantChanged{call, previous, change.user, change.before,
+                                                change.after, change.before ? dead_since : 0}));
     write_row(Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, change.user}),
               encode_value(GrantRowValue{previous, change.after}));
     const bool share = changed.find_share(change.user) != nullptr;
     write_by_user({company, change.user, call}, {row != nullptr, share, {}},
                   {change.after.has_value(), share, previous});
+    write_expiry({{}, company, call, change.user}, row ? row->expires_at : core::GrantRow::kNever,
+                 change.after ? change.after->expires_at.value_or(core::GrantRow::kNever)
+                              : core::GrantRow::kNever);
     edits.push_back({change.user, change.after, previous});
   }
   changed.apply(edits);
@@ -335,13 +314,16 @@ Status Transaction::write_share(WorkingCompany& working, CallId call, UserId use
                                 bool after) {
   const CompanyId company = working.state->id;
   core::CallEntry& changed = change_entry(*TRY(entry(company, call)));
-  const bool had_share = changed.find_share(user) != nullptr;
+  const core::ShareRow* row = changed.find_share(user);
+  const bool had_share = row != nullptr;
+  const core::Revision dead_since = row ? killed_at(working, call, *row) : 0;
   const bool grant = changed.find_grant(user) != nullptr;
+  core::Stamp previous = changed.newest;
   if (!before && had_share) {  // dead, as in write_grants
-    TRY(record(working, ShareChanged{call, changed.newest, user, true, false}));
+    previous = TRY(record(working, ShareChanged{call, previous, user, true, false, dead_since}));
   }
-  const core::Stamp stamp =
-      TRY(record(working, ShareChanged{call, changed.newest, user, before, after}));
+  const core::Stamp stamp = TRY(
+      record(working, ShareChanged{call, previous, user, before, after, before ? dead_since : 0}));
   if (after) {
     changed.put_share(user, stamp);
   } else {
@@ -358,17 +340,36 @@ void Transaction::write_by_user(const UserCallKey& key, UserCallValue before, Us
   write_row(Family::by_user, encode_key(key), encode_value(after));
 }
 
+void Transaction::write_expiry(ExpiryKey key, Time before, Time after) {
+  if (before == after) return;
+  // A load cannot take rows away: what it leaves means nothing, and goes when its time comes.
+  if (before != core::GrantRow::kNever && !rows_) {
+    key.at = before;
+    batch_.Delete(ground_.rocks.family(Family::meta), encode_key(key));
+  }
+  if (after != core::GrantRow::kNever) {
+    key.at = after;
+    write_row(Family::meta, encode_key(key), encode_text_value({}));
+  }
+}
+
 Status Transaction::write_call(WorkingCompany& working, CallId call,
                                std::optional<core::Call> before, std::optional<core::Call> after) {
   const CompanyId company = working.state->id;
   WorkingEntry& loaded = *TRY(entry(company, call));
   core::CallEntry& changed = change_entry(loaded);
+  const core::Revision dead_since = changed.call && working.removals
+                                        ? working.removals->company.killed_at(changed.call_stamp)
+                                        : 0;
+  core::Stamp previous = changed.newest;
   if (!before && changed.call) {  // dead, as in write_grants
     std::optional<core::Call> dead = TRY(find_call(company, call));
-    TRY(record(working, CallChanged{call, changed.newest, std::move(dead), std::nullopt}));
+    previous = TRY(
+        record(working, CallChanged{call, previous, std::move(dead), std::nullopt, dead_since}));
   }
-  const core::Stamp stamp =
-      TRY(record(working, CallChanged{call, changed.newest, std::move(before), after}));
+  const core::Revision before_is_dead_since = before ? dead_since : 0;
+  const core::Stamp stamp = TRY(
+      record(working, CallChanged{call, previous, std::move(before), after, before_is_dead_since}));
   changed.call.reset();
   if (after) changed.call = core::facts_of(*after);
   changed.call_stamp = stamp;
@@ -383,8 +384,13 @@ Status Transaction::write_thing(WorkingCompany& working, ThingKind kind, std::ui
                                 std::optional<std::string> body) {
   const core::Stamp stamp = TRY(record(working, ThingChanged{kind, id, body}));
   const CompanyId company = working.state->id;
+  DirectoryValue value{stamp.n, body, std::nullopt};
+  if (kind == ThingKind::company && body && working.removals &&
+      working.removals->company.newest().revision == stamp.revision) {
+    value.removed_n = working.removals->company.newest().n;
+  }
   write_row(Family::directory, encode_key(DirectoryKey{company, kind, id, stamp.revision}),
-            encode_value(DirectoryValue{stamp.n, body}));
+            encode_value(value));
   things_[encode_thing_prefix(company, kind, id)] = std::move(body);
   return {};
 }
@@ -404,14 +410,15 @@ Status Transaction::await_sweep(WorkingCompany& working, SweepKind kind, std::ui
   Removal& removal = kind == SweepKind::company ? removals.company
                      : kind == SweepKind::user  ? removals.users[{id}]
                                                 : removals.calls[{id}];
-  // The one before is what readers of the published revision go by: one of this revision is not.
-  const core::Stamp before =
-      removal.newest.revision == stamp.revision ? removal.before : removal.newest;
-  removal = {.newest = stamp, .before = before, .swept_to = 0};
+  // The older ones still count: for readers of the published revision, and for the record, which
+  // says of a dead row since when it is dead.
+  if (removal.newest().revision == stamp.revision) removal.stamps.pop_back();
+  removal.stamps.push_back(stamp);
+  removal.swept_to = 0;
   if (kind == SweepKind::company) removals.things_swept_to.clear();
   working.removals_grew = true;
   write_row(Family::meta, encode_key(SweepKey{working.state->id, kind, id}),
-            encode_stamp_value(stamp));
+            encode_sweep_value(removal.stamps));
   return {};
 }
 
@@ -450,7 +457,7 @@ Result<std::optional<std::string>> Transaction::find_thing_body(WorkingCompany& 
   const std::string prefix = encode_thing_prefix(working.state->id, kind, id);
   const auto changed = things_.find(prefix);
   if (changed != things_.end()) return changed->second;
-  const core::Stamp removed = working.removals ? working.removals->company.newest : core::Stamp{};
+  const core::Stamp removed = working.removals ? working.removals->company.newest() : core::Stamp{};
   bool found = false;
   std::optional<std::string> body;
   const auto take = [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
@@ -688,8 +695,8 @@ Status Transaction::commit() {
 }
 
 void Transaction::publish() {
-  // The order is the promise: entries, keys and new removals before the revision that readers go
-  // by; removals that were swept only after it.
+  // The order is the promise: entries, keys, people and new removals before the revision that
+  // readers go by; removals that were swept only after it.
   if (rows_ && must_write_files()) {
     ground_.cache.clear();
   } else {
@@ -711,10 +718,10 @@ void Transaction::publish() {
     CompanyState& state = *working->state;
     const bool shrank = working->changed_removals && !working->removals_grew;
     if (working->removals_grew) state.set_removals(working->changed_removals);
-    state.head = working->head;
-    // The old directory may be large: it is freed after the new revision is there to see.
-    const std::shared_ptr<const People> old = std::exchange(state.people, working->people);
-    state.published.store(working->head.revision, std::memory_order_release);
+    if (working->changed_people) {
+      working->changed_people->directory_revision = working->head.directory_revision;
+    }
+    state.publish(working->head, working->people);
     if (shrank) state.set_removals(working->changed_removals);
   }
 }

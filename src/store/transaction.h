@@ -5,7 +5,9 @@
 
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -24,6 +27,7 @@
 #include "store/codec.h"
 #include "store/company_state.h"
 #include "store/entry_cache.h"
+#include "store/kept_answer.h"
 #include "store/load_rows.h"
 #include "store/near_rows.h"
 #include "store/rocks.h"
@@ -58,6 +62,7 @@ struct Ground {
   KeyTable& keys;
   std::string scratch_directory;        // for the files of a load; of the store's own file system
   std::function<Status()> check_space;  // unavailable while the disk is too full for writes
+  std::chrono::seconds idempotency_keep{};
 };
 
 inline constexpr std::size_t kWorkingEntryBytes = 256;  // of tables and text beside an entry, about
@@ -67,7 +72,8 @@ class Transaction final : public core::RecordTarget {
   Transaction(const Ground& ground, Time now);
 
   // Decides one command and takes in its changes as one revision. After an error nothing of it was
-  // taken in.
+  // taken in. REQUIRES: no command before it had its idempotency key; one that removes all grants
+  // of a user or call is the first.
   Result<Outcome> run(const GrantCommand& command);
 
   // From here on records are applied (core::apply_record), until end_records(): one revision for
@@ -78,6 +84,10 @@ class Transaction final : public core::RecordTarget {
 
   // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
+
+  // Takes away grants that have expired, as one revision of each company, looking at no more than
+  // so many rows. Answers whether none is left that is due.
+  Result<bool> sweep_expired(std::size_t rows_max);
 
   // Whether there is nothing to commit.
   bool is_empty() const {
@@ -127,7 +137,7 @@ class Transaction final : public core::RecordTarget {
   struct WorkingCompany {
     CompanyState* state = nullptr;
     Head head;
-    std::shared_ptr<const People> people;      // null: not loaded
+    PeoplePtr people;                          // null: not loaded
     std::shared_ptr<People> changed_people;    // ours, once changed
     std::shared_ptr<const Removals> removals;  // null: none
     std::shared_ptr<Removals> changed_removals;
@@ -156,6 +166,9 @@ class Transaction final : public core::RecordTarget {
   Result<WorkingEntry*> entry(CompanyId company, CallId call);
   core::CallEntry& change_entry(WorkingEntry& working);
   bool is_there(const WorkingCompany& company, const core::CallEntry& entry) const;
+  // Since which revision the row is dead, this transaction's removals included; 0: it is alive.
+  template <class Row>
+  core::Revision killed_at(const WorkingCompany& company, CallId call, const Row& row) const;
   // The row of this pair, if it is alive.
   template <class Row>
   const Row* alive(const WorkingCompany& company, CallId call, const Row* row) const;
@@ -163,7 +176,26 @@ class Transaction final : public core::RecordTarget {
                          CallId call) const;
 
   Result<std::vector<core::EntryPtr>> load_entries(WorkingCompany& working,
-                                                   const GrantCommand& command);
+                                                   std::span<const core::CallUsers> calls);
+  // When it is for the company: a clock that jumps back revives nothing.
+  Time judged_at(const WorkingCompany& working) const { return std::max(now_, working.head.time); }
+  // The changes as one revision.
+  void take_in(WorkingCompany& working, const GrantCommand& command,
+               std::span<const core::CallUsers> calls,
+               const std::vector<core::GrantChange>& changes);
+
+  // Commands with results.
+  Result<Outcome> run_with_results(const GrantCommand& command);
+  Result<std::optional<KeptAnswer>> find_answer(const AnswerKey& key);
+  // As a new one, but for a row of it.
+  bool is_forgotten(const WorkingCompany& working, const KeptAnswer& answer) const;
+  void keep_answer(WorkingCompany& working, const GrantCommand& command, const Outcome& outcome,
+                   const std::optional<KeptAnswer>& before);
+  // The grants that are all of the user or call, expired ones too; or why they cannot be had.
+  Result<std::variant<std::vector<core::CallUsers>, core::Decision>> find_all(
+      WorkingCompany& working, const WithResults& asked);
+  Status check_reach(const WorkingCompany& working, core::Revision if_revision) const;
+  Result<bool> has_changed_after(WorkingCompany& working, CallId call, core::Revision revision);
   void open_revision(WorkingCompany& working, Operation operation, const Origin& origin);
   Status close_revision(WorkingCompany& working);
   Status write_part(WorkingCompany& working, bool last);
@@ -184,6 +216,7 @@ class Transaction final : public core::RecordTarget {
   Status write_key(WorkingCompany& working, std::string_view access_key,
                    std::optional<core::Key> key);
   void write_by_user(const UserCallKey& key, UserCallValue before, UserCallValue after);
+  void write_expiry(ExpiryKey key, Time before, Time after);
   // The removal at this stamp awaits its sweep.
   Status await_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id, core::Stamp stamp);
   void end_sweep(WorkingCompany& working, SweepKind kind, std::uint64_t id);
@@ -202,6 +235,7 @@ class Transaction final : public core::RecordTarget {
                           std::size_t& room);
   Result<bool> sweep_things(WorkingCompany& working, std::size_t& room);
   Result<bool> sweep_company(WorkingCompany& working, std::size_t& room);
+  Result<bool> sweep_answers(WorkingCompany& working, std::size_t& room);
 
   void write_row(Family family, std::string_view key, std::string_view value);
   void forget_loaded();

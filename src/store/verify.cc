@@ -1,11 +1,13 @@
 // Verify: whether what the embedded store holds is sound in itself. Each company is walked on its
 // own, in bounded memory.
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "store/embedded_store.h"
+#include "store/kept_answer.h"
 #include "store/snapshot.h"
 #include "store/verify_record.h"
 
@@ -19,14 +21,19 @@ std::string pair_text(CallId call, UserId user) {
 
 class CompanyCheck {
  public:
-  CompanyCheck(const Snapshot& snapshot, CompanyId company, VerifyReport& report)
-      : snapshot_(snapshot), company_(company), report_(report) {}
+  // `are_expiries_known`: every grant that expires has a row that says when.
+  CompanyCheck(const Snapshot& snapshot, CompanyId company, bool are_expiries_known,
+               VerifyReport& report)
+      : snapshot_(snapshot),
+        company_(company),
+        are_expiries_known_(are_expiries_known),
+        report_(report) {}
 
   Status run() {
     removals_ = TRY(snapshot_.removals(company_));
     if (const auto cut =
             TRY(snapshot_.get(Family::meta, encode_company_key(kHorizonTag, company_)))) {
-      const auto horizon = decode_stamp_value(*cut);
+      const auto horizon = decode_horizon(*cut);
       if (!horizon) return corrupt("meta");
       horizon_ = horizon->revision;
     }
@@ -43,6 +50,7 @@ class CompanyCheck {
     TRY(check_directory());
     TRY(check_calls());
     TRY(check_by_user());
+    TRY(check_answers());
     if (!(calls_pairs_ == by_user_pairs_)) TRY(find_unequal_pairs());
     if (horizon_ == 0 && !(rows_ == record.explained())) {
       fault("the rows of calls are not what the record of changes comes to");
@@ -128,10 +136,39 @@ class CompanyCheck {
                        Status{};
               if (row->grant) {
                 rows_.add(grant_row_text(key.call, key.user, *row->grant));
+                TRY(check_expiry(key, *row->grant));
                 if (check_pair(key, row->stamp, call_is_there)) ++report_.grants;
               }
               return {};
             }
+          }
+          return {};
+        });
+  }
+
+  Status check_expiry(const CallRowKey& key, const core::Grant& grant) {
+    if (!grant.expires_at || !are_expiries_known_) return {};
+    const ExpiryKey expiry{*grant.expires_at, company_, key.call, key.user};
+    if (!TRY(snapshot_.get(Family::meta, encode_key(expiry)))) {
+      fault("the grant of " + pair_text(key.call, key.user) +
+            " expires, and no row says when: it would never be swept");
+    }
+    return {};
+  }
+
+  Status check_answers() {
+    return snapshot_.scan_small(
+        encode_answers_prefix(company_),
+        [&](std::string_view key_bytes, std::string_view value) -> Status {
+          const auto key = decode_answer_key(key_bytes);
+          const auto answer = decode_kept_answer(value);
+          if (!key || !answer) return fault("a kept answer cannot be decoded"), Status{};
+          if (answer->revision > newest_) {
+            fault("a kept answer is of revision " + std::to_string(answer->revision) +
+                  ", the record ends at " + std::to_string(newest_));
+          }
+          if (!TRY(snapshot_.get(Family::meta, encode_key(AnswerTimeKey{answer->at, *key})))) {
+            fault("a kept answer has no row by its time: it would be kept for good");
           }
           return {};
         });
@@ -203,6 +240,7 @@ class CompanyCheck {
 
   const Snapshot& snapshot_;
   const CompanyId company_;
+  const bool are_expiries_known_;
   VerifyReport& report_;
   Removals removals_;
   core::Revision newest_ = 0;   // where the record ends
@@ -212,11 +250,36 @@ class CompanyCheck {
   RowSum calls_pairs_, by_user_pairs_;
 };
 
+// What stands by its time alone: rows that cannot be read, times without their answers.
+Status check_times(const Snapshot& snapshot,
+                   const std::function<void(const std::string& what)>& fault) {
+  TRY(snapshot.scan_small(std::string(1, kExpiryTag),
+                          [&](std::string_view key, std::string_view) -> Status {
+                            if (!decode_expiry_key(key)) fault("an expiry cannot be decoded");
+                            return {};
+                          }));
+  return snapshot.scan_small(
+      std::string(1, kAnswerTimeTag), [&](std::string_view key_bytes, std::string_view) -> Status {
+        const auto key = decode_answer_time_key(key_bytes);
+        if (!key) return fault("the time of a kept answer cannot be decoded"), Status{};
+        const auto value = TRY(snapshot.get(Family::meta, encode_key(key->of)));
+        const auto answer = value ? decode_kept_answer(*value) : std::nullopt;
+        if (!answer || answer->at != key->at) {
+          fault("company " + to_string(key->of.company) +
+                ": the time of a kept answer stands without it");
+        }
+        return {};
+      });
+}
+
 }  // namespace
 
 Result<VerifyReport> EmbeddedStore::verify() {
   const Snapshot snapshot(*rocks_);
   VerifyReport report;
+  const auto expiries_known = TRY(snapshot.get(Family::meta, std::string(1, kExpiriesKnownTag)));
+  const bool are_expiries_known =
+      expiries_known && decode_text_value(*expiries_known) == std::string_view();
   // What cannot be read is a fault to report, not an end to the search.
   const auto note = [&report](const Status& walked) {
     if (!walked && report.faults.size() < kVerifyFaultsMax) {
@@ -227,7 +290,9 @@ Result<VerifyReport> EmbeddedStore::verify() {
   std::unordered_set<CompanyId> checked;
   for (const Family family : {Family::changes, Family::directory, Family::calls, Family::by_user}) {
     note(snapshot.each_company(family, [&](CompanyId company) -> Status {
-      if (checked.insert(company).second) note(CompanyCheck(snapshot, company, report).run());
+      if (checked.insert(company).second) {
+        note(CompanyCheck(snapshot, company, are_expiries_known, report).run());
+      }
       return {};
     }));
   }
@@ -238,6 +303,7 @@ Result<VerifyReport> EmbeddedStore::verify() {
     }
     return {};
   }));
+  note(check_times(snapshot, [&](const std::string& what) { note(internal(what)); }));
   // What RocksDB itself can say of its files.
   const rocksdb::Status sums = rocks_->db().VerifyChecksum();
   if (!sums.ok()) note(from_rocksdb(sums, "a file is damaged"));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -31,6 +32,10 @@ namespace earshot::test {
 class StorePlace {
  public:
   virtual ~StorePlace() = default;
+  // Of the stores that are opened from then on. What has expired stays, unless a test wants it
+  // swept.
+  std::chrono::milliseconds expiry_every = std::chrono::hours(24);
+  std::chrono::seconds idempotency_keep = std::chrono::hours(24);
   virtual std::unique_ptr<store::Store> open(Clock clock) = 0;
 };
 
@@ -68,6 +73,23 @@ inline Result<store::CallsView> read_now(store::Store& store, store::ReadCommand
 inline Result<store::CallsView> read_now(store::Store& store, CompanyId company,
                                          std::vector<CallId> calls, core::Revision at_least = 0) {
   return read_now(store, store::ReadCommand{company, std::move(calls), at_least, nullptr});
+}
+inline Result<store::AccessView> read_access_now(store::Store& store,
+                                                 store::AccessCommand command) {
+  std::promise<Result<store::AccessView>> promise;
+  auto answer = promise.get_future();
+  store.read_access(std::move(command),
+                    [&](Result<store::AccessView> view) { promise.set_value(std::move(view)); });
+  return answer.get();
+}
+inline Result<store::UserCallsView> read_user_calls_now(store::Store& store,
+                                                        store::UserCallsCommand command) {
+  std::promise<Result<store::UserCallsView>> promise;
+  auto answer = promise.get_future();
+  store.read_user_calls(std::move(command), [&](Result<store::UserCallsView> view) {
+    promise.set_value(std::move(view));
+  });
+  return answer.get();
 }
 inline Result<store::KeyPtr> look_up_now(store::Store& store, std::string access_key) {
   std::promise<Result<store::KeyPtr>> promise;

@@ -2,9 +2,11 @@
 dictionaries, the rules of access as sentences. Shares no code with the program; the suites compare
 the two."""
 
+import copy
 import json
 from datetime import datetime, timezone
 
+WAYS = ["individual", "shared", "participant", "profile"]  # as answers order them
 KINDS = ["company", "key", "workspace", "profile", "user", "call", "share", "grant"]
 PARSE_ERROR = "Json parse error, verify Json format matches the API description."
 
@@ -21,8 +23,13 @@ class Grant:
     def is_live(self, now):
         return self.expires_at is None or parse_time(self.expires_at) > now
 
+    def terms(self):
+        """What answers say of it."""
+        told = {"expiresAt": moment(self.expires_at), "note": self.note}
+        return {name: value for name, value in told.items() if value}
+
     def __eq__(self, other):
-        return (self.expires_at, self.note) == (other.expires_at, other.note)
+        return isinstance(other, Grant) and self.terms() == other.terms()
 
     def __repr__(self):
         return f"Grant({self.expires_at!r}, {self.note!r})"
@@ -47,6 +54,15 @@ class Company:
         self.calls = {}
         self.shares = {}  # call -> set of users
         self.grants = {}  # call -> {user: Grant}
+
+    def snapshot(self):
+        """The company as it is now, whatever becomes of this one."""
+        copied = copy.copy(self)
+        for name in ("keys", "workspaces", "profiles", "users", "calls"):
+            setattr(copied, name, dict(getattr(self, name)))
+        copied.shares = {call: set(users) for call, users in self.shares.items()}
+        copied.grants = {call: dict(grants) for call, grants in self.grants.items()}
+        return copied
 
     # --- the rules of access
 
@@ -84,13 +100,16 @@ class Company:
             return user in people
         if level == "none":
             return False
-        if profile["teamLeadIds"]:
-            leaders = profile["teamLeadIds"]
-        elif level == "report-to-them":
-            leaders = [user]
-        else:
-            leaders = [self.users[user]["managerId"]]
+        leaders = self.leaders(profile, user)
         return any(self.stands_under(person, leader) for person in people for leader in leaders)
+
+    def leaders(self, profile, user):
+        """Under one of whom somebody of a call has to stand."""
+        if profile["teamLeadIds"]:
+            return profile["teamLeadIds"]
+        if profile["permissionLevel"] == "report-to-them":
+            return [user]
+        return [self.users[user]["managerId"]]
 
     def ways(self, call, user, now):
         """Every way by which the user hears the call, judged as if active."""
@@ -107,6 +126,159 @@ class Company:
         if grant and grant.is_live(now):
             ways.add("individual")
         return ways
+
+    # --- what is told of a pair, of a call and of a user
+
+    def tell(self, call, user, now):
+        """As a check answers one pair: {"allowed", "ways": {name: what is said of it}, "reason" and
+        what goes with it}."""
+        if call not in self.calls:
+            return refusal("unknown call")
+        if user not in self.users:
+            return refusal("unknown user")
+        ways = self.ways(call, user, now)
+        grant = self.grants.get(call, {}).get(user)
+        ended = {} if not grant or grant.is_live(now) else {"expiredAt": moment(grant.expires_at)}
+        if not self.users[user]["active"]:
+            return refusal("user inactive", waysIfActive=in_order(ways), **ended)
+        profile = self.profile_of(call, user)
+        if ways:
+            told = {way: {} for way in in_order(ways)}
+            if "individual" in ways:
+                told["individual"] = grant.terms()
+            if "profile" in ways:
+                told["profile"] = {
+                    "profileId": profile["id"],
+                    "permissionLevel": profile["permissionLevel"],
+                    "chain": self.way_up(call, user),
+                }
+            return {"allowed": True, "ways": told}
+        if ended:
+            return refusal("grant expired", **ended)
+        if self.calls[call]["isPrivate"]:
+            return refusal("call is private")
+        if self.calls[call]["workspaceId"] not in self.workspaces:
+            return refusal("unknown workspace")
+        if not profile:
+            return refusal("no profile in this workspace")
+        reason = self.why_not_covered(profile, user)
+        about = {"profileId": profile["id"], "permissionLevel": profile["permissionLevel"]}
+        if reason == "no participant reports to a team lead":
+            about["teamLeadIds"] = sorted(set(profile["teamLeadIds"]))
+        return refusal(reason, profile=about)
+
+    def why_not_covered(self, profile, user):
+        level = profile["permissionLevel"]
+        if level == "none":
+            return "profile gives no calls"
+        if level == "own":
+            return "not a participant"
+        if profile["teamLeadIds"]:
+            return "no participant reports to a team lead"
+        if level == "report-to-them":
+            return "no participant reports to the user"
+        if self.users[user]["managerId"] not in self.users:
+            return "user has no manager"
+        return "no participant reports to the user's manager"
+
+    def profile_of(self, call, user):
+        return self.profile_in(user, self.calls[call]["workspaceId"])
+
+    def way_up(self, call, user):
+        """What makes the user's profile cover the call: from the participant with the lowest id who
+        stands under somebody that the profile wants, upwards to the first of those."""
+        profile = self.profile_of(call, user)
+        if profile["permissionLevel"] == "all":
+            return []
+        if profile["permissionLevel"] == "own":
+            return [user]
+        leaders = self.leaders(profile, user)
+        for person in sorted(self.participants(call)):
+            chain = self.managers_of(person)
+            reached = [place for place, one in enumerate(chain) if one in leaders]
+            if reached:
+                return chain[: reached[0] + 1]
+        return None
+
+    def who_hears(self, call, now):
+        """{user: what a check tells}, users ascending: everyone who may hear the call."""
+        told = {user: self.tell(call, user, now) for user in sorted(self.users)}
+        return {user: one["ways"] for user, one in told.items() if one["allowed"]}
+
+    def what_is_heard(self, user, ways, now):
+        """{call: …}, calls ascending: those that the user hears by one of the ways at least."""
+        told = {call: self.tell(call, user, now) for call in sorted(self.calls)}
+        return {
+            call: one["ways"]
+            for call, one in told.items()
+            if one["allowed"] and set(one["ways"]) & set(ways)
+        }
+
+    # --- giving and taking with results; each pair is judged on the company as it was
+
+    def give_pairs(self, pairs, now):
+        """pairs: [(call, user, Grant)]; gives [{"result", …}] in the same order."""
+        before = [self.judge_pair(call, user, now) for call, user, _ in pairs]
+        results = []
+        for (call, user, grant), (result, live, ways) in zip(pairs, before):
+            if result:
+                results.append({"result": result})
+            elif not live and ways:
+                results.append({"result": f"no effect: {in_order(ways)[0]}", "ways": in_order(ways)})
+            else:
+                result = "given" if not live else "already" if live == grant else "changed"
+                self.grants.setdefault(call, {})[user] = grant
+                results.append({"result": result, **grant.terms()})
+        return results
+
+    def remove_pairs(self, pairs, now):
+        """pairs: [(call, user)]"""
+        before = [self.judge_pair(call, user, now) for call, user in pairs]
+        results = []
+        for (call, user), (result, live, _) in zip(pairs, before):
+            if not result:
+                result = "removed" if live else "not found"
+                if live:
+                    self.grants[call].pop(user, None)
+            results.append({"result": result})
+        return results
+
+    def judge_pair(self, call, user, now):
+        """(why it is none, its live grant, the ways that hold)"""
+        if call not in self.calls:
+            return "unknown call", None, set()
+        if user not in self.users:
+            return "unknown user", None, set()
+        grant = self.grants.get(call, {}).get(user)
+        live = grant if grant and grant.is_live(now) else None
+        return None, live, self.ways(call, user, now)
+
+    def live_pairs(self, now, call=None, user=None):
+        """[(call, user)] with a live grant: of one call or of one user."""
+        return [
+            (one, other)
+            for one, grants in sorted(self.grants.items())
+            for other, grant in sorted(grants.items())
+            if (call is None or one == call)
+            and (user is None or other == user)
+            and grant.is_live(now)
+        ]
+
+    def calls_with_expired(self, now):
+        """Where something is to be swept, or may have been."""
+        return {
+            call
+            for call, grants in self.grants.items()
+            if any(not grant.is_live(now) for grant in grants.values())
+        }
+
+    def without_expired(self, now):
+        """The same company when what has expired is swept."""
+        swept = self.snapshot()
+        for grants in swept.grants.values():
+            for user in [user for user, grant in grants.items() if not grant.is_live(now)]:
+                del grants[user]
+        return swept
 
     # --- the three operations; pairs is [(call, [user, …]), …] as a request names them
 
@@ -217,6 +389,7 @@ class Model:
             int(record["profileId"]),
             remove,
             {
+                "id": int(record["profileId"]),
                 "workspaceId": number(record.get("workspaceId")),
                 "name": record.get("name") or "",
                 "permissionLevel": access.get("permissionLevel") or "none",
@@ -300,6 +473,20 @@ def company_facts(company):
     for call, grants in company.grants.items():
         for user, grant in grants.items():
             yield (here, "grant", call, user, moment(grant.expires_at), grant.note)
+
+
+def refusal(reason, **more):
+    return {"allowed": False, "ways": {}, "reason": reason, **more}
+
+
+def in_order(ways):
+    return [way for way in WAYS if way in ways]
+
+
+def lasting(facts):
+    """Without grants that have expired: a store that is served sweeps them some time."""
+    now = utc_now()
+    return {fact for fact in facts if fact[1] != "grant" or not fact[4] or fact[4] > now}
 
 
 def freeze(record):

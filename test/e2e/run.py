@@ -19,6 +19,8 @@ from harness import ROOT, STORES, run_test
 SUITES = [
     "harness",
     "wire",
+    "access",
+    "grants",
     "histories",
     "linear",
     "revisions",

@@ -13,7 +13,12 @@ UNKNOWN_USER = 999
 UNKNOWN_CALL = 998
 PAST = "2021-05-06T07:08:09Z"
 FUTURE = "2199-05-06T07:08:09Z"
-SCOPES = ["api:call-user-access:read", "api:call-user-access:write"]
+SCOPES = [
+    "api:call-user-access:read",
+    "api:call-user-access:write",
+    "earshot:access:read",
+    "earshot:grants:write",
+]
 
 
 def key_of(company):

@@ -1,33 +1,39 @@
-"""Every curl line in README.md and docs/*.md is run, and what it prints is compared with what the
-page says it prints.
+"""Every curl line in README.md and docs/*.md is run, and every `earshot` command that asks a server;
+what it prints is compared with what the page says it prints.
 
 How to write them:
 - In a fenced block marked `console`, a command begins with `$ curl`; the lines after it, up to the
   next `$` or the end of the block, are what it prints. Nothing there means that it must succeed,
   whatever it prints.
+- So does one in which `earshot` asks a server, as in `$ earshot why 30 5 | head -1`. It is run on a
+  terminal, with EARSHOT_SERVER set, and may exit with 1, which says no; what it writes on standard
+  error is part of what it prints. The directory is one for all commands of all pages.
 - In a fenced block marked `sh`, a command begins with `curl`; what it prints may follow in lines
   that begin with `# `.
 - A command goes on where a line ends in a backslash or inside open single quotes.
 - Lines that only set variables (`KEY=ACME:acme-secret`, with or without `export`) hold for the
   commands after them on the page.
-- Only commands that name 127.0.0.1:8080 or localhost:8080 are run. Each page has a server of its
+- Only curl commands that name 127.0.0.1:8080 or localhost:8080 are run. Each page has a server of its
   own, begun afresh with `serve --demo`; the commands run in the order of the page.
 - Answers in JSON are compared as values, so they may be printed over several lines; other answers
-  as text. The values of requestId, x-traceid and date are not compared, and `…` stands for
-  anything.
+  as text. The values of requestId, x-traceid and date are not compared, in JSON neither those of
+  `at` and `cursor`, and `…` stands for anything.
 - A block whose mark goes on with `not-run`, as in `sh not-run`, is left alone."""
 
 import glob
 import json
 import os
+import pty
 import re
 import subprocess
 
-from harness import ROOT, check, check_equal, suite
+from harness import ROOT, check, check_equal, clean_environment, suite
 from server import Server
 
 tests, test = suite()
 
+NEW = ("requestId", "at", "cursor")
+ASKS = re.compile(r"\bearshot (why|check|who|list|give|remove)\b")
 HERE = re.compile(r"\b(127\.0\.0\.1|localhost):8080\b")
 ASSIGNMENT = re.compile(r"(export )?[A-Za-z_][A-Za-z0-9_]*=\S*( [A-Za-z_][A-Za-z0-9_]*=\S*)*$")
 
@@ -73,10 +79,12 @@ def commands(page):
             at += 1
             prompted = line.startswith("$ ")
             text = line[2:] if prompted else line
-            if (prompted if console else True) and text.startswith("curl "):
+            if prompted or (not console and text.startswith("curl ")):
                 while at < len(lines) and (text.endswith("\\") or text.count("'") % 2):
                     text = text + "\n" + lines[at]
                     at += 1
+            is_run = text.startswith("curl ") or (console and ASKS.search(text))
+            if (prompted if console else True) and is_run:
                 current = Command(number, text, setup)
                 found.append(current)
             elif console and not prompted:
@@ -88,10 +96,48 @@ def commands(page):
                 current = None
                 if ASSIGNMENT.match(text):
                     setup.append(text)
-    return [command for command in found if HERE.search(" ".join([*command.setup, command.text]))]
+    return [
+        command
+        for command in found
+        if ASKS.search(command.text) or HERE.search(" ".join([*command.setup, command.text]))
+    ]
+
+
+def run_on_terminal(env, command, port):
+    """What a person sees, with the port that the page names."""
+    programs = env.path("bin")
+    os.makedirs(programs, exist_ok=True)
+    if not os.path.exists(os.path.join(programs, "earshot")):
+        os.symlink(env.binary, os.path.join(programs, "earshot"))
+    variables = clean_environment({"EARSHOT_SERVER": f"http://127.0.0.1:{port}"})
+    variables["PATH"] = programs + os.pathsep + variables["PATH"]
+    own, terminal = pty.openpty()
+    process = env.spawn(
+        "bash",
+        "-c",
+        "\n".join([*command.setup, command.text]),
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=env.directory,
+        env=variables,
+    )
+    os.close(terminal)
+    got = b""
+    try:
+        while piece := os.read(own, 65536):
+            got += piece
+    except OSError:  # how a terminal says that its last process has ended
+        pass
+    os.close(own)
+    got = got.decode().replace("\r\n", "\n")
+    check(process.wait(30) in (0, 1), f"line {command.line}: {command.text}\n", got)
+    return got.replace(f"127.0.0.1:{port}", "127.0.0.1:8080")
 
 
 def run(env, command, port):
+    if ASKS.search(command.text):
+        return run_on_terminal(env, command, port)
     script = "\n".join([*command.setup, command.text])
     script = HERE.sub(lambda match: f"{match.group(1)}:{port}", script)
     done = subprocess.run(
@@ -111,7 +157,7 @@ def as_json(text):
 def forget(value):
     """The value without what is new each time."""
     if isinstance(value, dict):
-        return {name: "…" if name == "requestId" else forget(one) for name, one in value.items()}
+        return {name: None if name in NEW else forget(one) for name, one in value.items()}
     return [forget(one) for one in value] if isinstance(value, list) else value
 
 
@@ -124,13 +170,13 @@ def as_lines(text):
 def same(printed, got):
     if as_json(printed) is not None and "…" not in json.dumps(
         as_json(printed), ensure_ascii=False
-    ).replace('"requestId": "…"', ""):
+    ):
         return as_json(printed) == as_json(got)
     pattern = ".*?".join(re.escape(part) for part in as_lines(printed).split("…"))
     return re.fullmatch(pattern, as_lines(got), re.DOTALL) is not None
 
 
-@test("every curl line of the documentation prints what the page says", seconds=180)
+@test("every command of the documentation prints what the page says", seconds=180)
 def curl_lines(env):
     count = compared = 0
     pages = [
@@ -157,7 +203,7 @@ def curl_lines(env):
                 )
         server.stop()
     check(not faults, "\n\n".join(faults))
-    check(count > 0, "no curl line on any page")
+    check(count > 0, "no command on any page")
     env.note(f"{count} commands, {compared} answers compared")
 
 
@@ -171,8 +217,12 @@ $ curl -u $KEY http://127.0.0.1:8080/x \\
  "a":1}
 $ earshot dump
 {"kind":"company"}
+$ export EARSHOT_KEY=a:b
+$ echo x > key; earshot who 5 | cut -f 1
+30
 ```
 ```sh
+earshot why 30 5
 curl localhost:8080/y
 # {"requestId":"…","b":[]}
 curl https://elsewhere.test/
@@ -186,11 +236,13 @@ curl localhost:8080/z
 @test("the reader of pages finds commands and answers, and tells answers apart")
 def reads_pages(_env):
     found = commands(PAGE)
-    check_equal([command.line for command in found], [4, 13])
+    check_equal([command.line for command in found], [4, 12, 17])
     check_equal(found[0].setup, ["KEY=a:b"])
+    check_equal(found[1].setup, ["KEY=a:b", "export EARSHOT_KEY=a:b"])
+    check_equal(found[1].printed, ["30"])
     check(found[0].text.endswith("1}'"), found[0].text)
     check_equal("\n".join(found[0].printed), '{"requestId":"abc",\n "a":1}')
-    check_equal(found[1].printed, ['{"requestId":"…","b":[]}'])
+    check_equal(found[2].printed, ['{"requestId":"…","b":[]}'])
     check(same('{"requestId":"x","a":1}', '{"requestId":"y","a":1}'), "requestId compared")
     check(not same('{"requestId":"x","a":1}', '{"requestId":"y","a":2}'), "values not compared")
     check(

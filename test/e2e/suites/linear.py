@@ -10,11 +10,13 @@ import signal
 import time
 from collections import defaultdict
 
+from asks import EARSHOT, CheckAsk, decode_check, decode_page, pair_of
 from harness import Failure, check, check_equal, suite
-from http11 import Closed, Client, basic
+from http11 import Closed, Client, basic, check_ok
 from linearizability import Operation, check_histories
 from model import ndjson
 from server import Server
+from world import SCOPES
 
 tests, test = suite()
 
@@ -37,7 +39,7 @@ def records():
         "kind": "key",
         "accessKey": "KEY",
         "secret": "secret-of-the-company-for-tests",
-        "scopes": ["api:call-user-access:read", "api:call-user-access:write"],
+        "scopes": SCOPES,
     }
     for user in [*HOT_USERS, *COUNTED_USERS]:
         yield {"kind": "user", "userId": str(user)}
@@ -63,6 +65,51 @@ def start(env, cache_bytes, store):
     return Server(env, *cache, "--drain-delay", "0", store=store)
 
 
+class ManyWays(Client):
+    """Gives, removes and reads by one operation or another that does so."""
+
+    def __init__(self, address, rng):
+        super().__init__(address, KEY, timeout=30)
+        self.random = rng
+        self.users = [*HOT_USERS, *COUNTED_USERS[:3]]  # that checks ask about
+
+    def change(self, method, pairs):
+        if self.random.random() < 0.5:
+            return super().change(method, pairs)
+        grants = [pair_of(call, user) for call, users in pairs.items() for user in users]
+        return self.connection.request(
+            method, f"{EARSHOT}/grants", {"grants": grants}, self.authorization
+        )
+
+    def read(self, calls):
+        """Grants are the only way to hear these calls."""
+        if self.random.random() < 0.5:
+            return super().read(calls)
+        if len(calls) == 1:
+            return {calls[0]: self.explain(calls[0])}
+        return self.check_pairs(calls)
+
+    def explain(self, call):
+        target = f"{EARSHOT}/calls/{call}/access?limit=1000"
+        found, _, cursor = decode_page(
+            self.connection.request("GET", target, None, self.authorization), "users"
+        )
+        check(cursor is None, "more than a page")
+        return list(found)
+
+    def check_pairs(self, calls):
+        ask = CheckAsk([(call, user) for call in calls for user in self.users])
+        told = decode_check(
+            check_ok(
+                self.connection.request(ask.method, ask.target, ask.body, self.authorization)
+            )
+        )
+        return {
+            call: [user for (one, user), how in told if one == call and how["allowed"]]
+            for call in calls
+        }
+
+
 def addresses_of(servers):
     return [server.address for server in servers]
 
@@ -70,12 +117,12 @@ def addresses_of(servers):
 class Clients:
     """One for each server; `any` is a random one that is left."""
 
-    def __init__(self, addresses, rng):
+    def __init__(self, addresses, rng, make=ManyWays):
         self.random = rng
         self.clients = []
         for address in addresses:
             with contextlib.suppress(ConnectionError):
-                self.clients.append(Client(address, KEY, timeout=30))
+                self.clients.append(make(address, rng))
 
     def any(self):
         return self.random.choice(self.clients)
@@ -323,7 +370,7 @@ def watch_counter(addresses, seed, acknowledged, deadline):
     """Each read must be a front of what was given, hold all that was acknowledged before, and never
     shrink."""
     rng = random.Random(seed)
-    clients = Clients(addresses, rng)
+    clients = Clients(addresses, rng, lambda address, _: Client(address, KEY, timeout=30))
     newest = reads = 0
     while time.monotonic() < deadline:
         before = acknowledged.value

@@ -210,16 +210,14 @@ def survives_both(env):
             history.server.kill()  # at once, before anything is answered 503
             history.databases.server.end(sent)
 
-        run = [
-            lambda worker=worker: worker.run([history.server], history.model, lambda: False)
-            for worker in workers
-        ]
-        in_threads([*run, crash], seconds=30)
+        history.run(workers, [history.server], lambda: False, crash)
         history.databases.server.restart()
         history.start()
         for worker in workers:
             history.resolve(worker)
+        history.note_present()
         history.check_all()
+        history.ask_the_past()
         history.check_dump()
     history.verify()
 

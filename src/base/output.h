@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace earshot::cli {
+namespace earshot {
 
 // Whether whoever asked is gone or the process is ending. Any thread.
 using Cancelled = std::function<bool()>;
@@ -38,4 +38,4 @@ class Output {
   bool failed_ = false;
 };
 
-}  // namespace earshot::cli
+}  // namespace earshot

@@ -1,4 +1,4 @@
-#include "cli/output.h"
+#include "base/output.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-namespace earshot::cli {
+namespace earshot {
 namespace {
 
 constexpr std::size_t kBufferBytes = 64 << 10;
@@ -63,4 +63,4 @@ void Output::write_if_ready(std::string_view text) {
 
 bool Output::is_terminal() const { return isatty(fd_) == 1; }
 
-}  // namespace earshot::cli
+}  // namespace earshot

@@ -1,0 +1,20 @@
+// What whoever puts the program together may choose of the application.
+#pragma once
+
+#include <cstddef>
+
+#include "api/decode.h"
+#include "base/time.h"
+
+namespace earshot::api {
+
+struct Options {
+  DecodeLimits limits{};
+  std::size_t body_bytes_max = 8 << 20;      // for the text of 413; the HTTP server holds the limit
+  std::size_t answer_bytes_whole = 1 << 20;  // longer answers leave in pieces
+  bool admin_on_main = false;  // the neighbours of the operations on the main address too
+  double log_sample = 0;       // share of the requests to log that nothing calls for, 0 to 1
+  Clock clock = wall_now;
+};
+
+}  // namespace earshot::api
