@@ -110,20 +110,20 @@ bool scan_call_access_list(std::string_view text, std::size_t ids_max,
 
 bool scan_checks(std::string_view text, std::size_t checks_max,
                  std::vector<service::Pair>& checks) {
-  Cursor cursor(text, 2 * checks_max);
-  if (!cursor.take('{') || !cursor.take_name(R"("checks")") || !cursor.take('[')) return false;
+  Scanner scanner(text, 2 * checks_max);
+  if (!scanner.take('{') || !scanner.take_name(R"("checks")") || !scanner.take('[')) return false;
   do {
     service::Pair pair;
-    if (!cursor.take('{') || !cursor.take_name(R"("callId")") || !cursor.take_id(pair.call)) {
+    if (!scanner.take('{') || !scanner.take_name(R"("callId")") || !scanner.take_id(pair.call)) {
       return false;
     }
-    if (!cursor.take(',') || !cursor.take_name(R"("userId")") || !cursor.take_id(pair.user)) {
+    if (!scanner.take(',') || !scanner.take_name(R"("userId")") || !scanner.take_id(pair.user)) {
       return false;
     }
-    if (!cursor.take('}')) return false;
+    if (!scanner.take('}')) return false;
     checks.push_back(pair);
-  } while (cursor.take(','));
-  return cursor.take(']') && cursor.take('}') && cursor.take_end();
+  } while (scanner.take(','));
+  return scanner.take(']') && scanner.take('}') && scanner.take_end();
 }
 
 }  // namespace earshot::api

@@ -18,8 +18,6 @@ bool is_outcome(std::uint8_t byte) {
   return (byte & kOutcomeMask) <= static_cast<std::uint8_t>(core::PairOutcome::unknown_user);
 }
 
-void append_byte(std::string& out, std::uint8_t byte) { out.push_back(static_cast<char>(byte)); }
-
 std::string encode_results(const GrantCommand& command, std::span<const core::PairResult> results) {
   std::string out;
   if (command.with_results->all_of.index() == 0) {
