@@ -16,9 +16,9 @@ bool is_token_char(char c) {
 }
 
 // Walks over what is left of a field's value.
-class Cursor {
+class ParameterReader {
  public:
-  explicit Cursor(std::string_view rest) : rest_(rest) {}
+  explicit ParameterReader(std::string_view rest) : rest_(rest) {}
 
   bool done() const { return rest_.empty(); }
 
@@ -65,16 +65,16 @@ class Cursor {
   std::string_view rest_;
 };
 
-bool take_parameter(Cursor& cursor) {
-  const std::string_view name = cursor.take_token();
-  if (name.empty() || !cursor.take('=')) return false;
+bool take_parameter(ParameterReader& reader) {
+  const std::string_view name = reader.take_token();
+  if (name.empty() || !reader.take('=')) return false;
   std::string quoted;
   std::string_view value;
-  if (cursor.at('"')) {
-    if (!cursor.take_quoted(quoted)) return false;
+  if (reader.at('"')) {
+    if (!reader.take_quoted(quoted)) return false;
     value = quoted;
   } else {
-    value = cursor.take_token();
+    value = reader.take_token();
     if (value.empty()) return false;
   }
   return !equals_ignoring_case(name, "charset") || equals_ignoring_case(value, "utf-8");
@@ -88,14 +88,14 @@ bool is_json_media_type(std::string_view content_type) {
       !equals_ignoring_case(content_type.substr(0, kMediaType.size()), kMediaType)) {
     return false;
   }
-  Cursor cursor(content_type.substr(kMediaType.size()));
+  ParameterReader reader(content_type.substr(kMediaType.size()));
   for (;;) {
-    cursor.skip_space();
-    if (cursor.done()) return true;
-    if (!cursor.take(';')) return false;
-    cursor.skip_space();
-    if (cursor.done() || cursor.at(';')) continue;  // an empty parameter is allowed
-    if (!take_parameter(cursor)) return false;
+    reader.skip_space();
+    if (reader.done()) return true;
+    if (!reader.take(';')) return false;
+    reader.skip_space();
+    if (reader.done() || reader.at(';')) continue;  // an empty parameter is allowed
+    if (!take_parameter(reader)) return false;
   }
 }
 

@@ -34,7 +34,9 @@ std::string replaced(std::string_view text, char what, std::string_view with) {
 }
 
 // In single quotes, for bash and zsh.
-std::string quoted(std::string_view text) { return "'" + replaced(text, '\'', "'\\''") + "'"; }
+std::string shell_quoted(std::string_view text) {
+  return "'" + replaced(text, '\'', "'\\''") + "'";
+}
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -148,7 +150,7 @@ std::string zsh_option(const OptionSyntax& option) {
 std::string zsh_arguments(const CommandSyntax& command, const std::string& indent) {
   std::string text = "_arguments";
   for (const auto& option : command.options) {
-    text += " \\\n" + indent + "  " + quoted(zsh_option(option));
+    text += " \\\n" + indent + "  " + shell_quoted(zsh_option(option));
   }
   return text;
 }
@@ -167,7 +169,7 @@ std::string make_zsh(std::span<const CommandSyntax> commands) {
     const std::string summary =
         second.empty() ? std::ranges::find(commands, word, &CommandSyntax::name)->summary
                        : joined(second, ", ");
-    text += "      " + quoted(word + ":" + summary) + "\n";
+    text += "      " + shell_quoted(word + ":" + summary) + "\n";
   }
   text += "    )\n    _describe command commands\n    return\n  fi\n";
   for (const auto& [word, second] : words_of(commands)) {
@@ -180,7 +182,7 @@ std::string make_zsh(std::span<const CommandSyntax> commands) {
   text += "  shift words\n  ((CURRENT--))\n  case $command in\n";
   for (const auto& command : commands) {
     if (command.options.empty()) continue;
-    text += "    " + quoted(command.name) + ")\n      " + zsh_arguments(command, "      ") +
+    text += "    " + shell_quoted(command.name) + ")\n      " + zsh_arguments(command, "      ") +
             "\n      ;;\n";
   }
   return text +

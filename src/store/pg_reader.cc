@@ -10,9 +10,8 @@
 namespace earshot::store {
 namespace {
 
-constexpr std::size_t kCallsTogetherMax = 512;  // of reads that share a statement
-constexpr std::size_t kReadsTogetherMin = 8;    // are not taken apart
-constexpr std::size_t kBatchesMax = 2;          // in flight on a connection; more wait and join
+constexpr std::size_t kReadsTogetherMin = 8;  // are not taken apart
+constexpr std::size_t kBatchesMax = 2;        // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
 constexpr std::size_t kSnapshotStatements = 2;  // that stand before a read that is alone

@@ -13,8 +13,6 @@
 namespace earshot::store {
 namespace {
 
-constexpr std::size_t kCallsTogetherMax = 512;  // of a read that shares a statement with others
-
 using Entries = boost::unordered_flat_map<std::uint64_t, core::PackedEntryPtr>;
 
 const core::PackedEntryPtr& entry_of(const Entries& entries, CallId call) {

@@ -2,6 +2,7 @@
 // makes of the answer. Of one thread.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,9 @@
 #include "store/store.h"
 
 namespace earshot::store {
+
+// Calls of the reads that share a statement; a read of more is alone.
+inline constexpr std::size_t kCallsTogetherMax = 512;
 
 class PgRead;
 using PgReadPtr = std::unique_ptr<PgRead>;
