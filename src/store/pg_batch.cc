@@ -33,11 +33,13 @@ PgHead read_head(const PgResult& locked) {
 
 void PgNamed::add(const GrantCommand& command) {
   if (const WithResults* const asked = command.with_results.get()) {
-    if (const auto* const call = std::get_if<CallId>(&asked->all_of)) calls.push_back(call->value);
+    const auto* const call = std::get_if<CallId>(&asked->all_of);
+    if (call) calls.push_back(call->value);
     if (asked->idempotency_key) idempotency_keys.push_back(bytes_of(asked->idempotency_key->key));
-    if (asked->if_revision && !command.calls.empty()) {
+    if (asked->if_revision && (call || !command.calls.empty())) {
       unchanged_since =
           std::min(*asked->if_revision, unchanged_since.value_or(*asked->if_revision));
+      if (call) unchanged_calls.push_back(call->value);
       for (const core::CallUsers& named : command.calls) {
         unchanged_calls.push_back(named.call.value);
       }
@@ -201,7 +203,13 @@ Result<Outcome> PgBatch::run_with_results(const GrantCommand& command,
   const auto* const changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
   if (!changes) return outcome;
   if (asked.if_revision) {
-    if (auto changed = changed_after(calls, *asked.if_revision); !changed.ids.empty()) {
+    const auto* const all_of_call = std::get_if<CallId>(&asked.all_of);
+    std::vector<CallId> named;  // of all grants of a user: the calls that lose one
+    if (all_of_call) named.push_back(*all_of_call);
+    for (const core::CallUsers& one : calls) {
+      if (!all_of_call) named.push_back(one.call);
+    }
+    if (auto changed = changed_after(named, *asked.if_revision); !changed.ids.empty()) {
       outcome.decision = std::move(changed);
       return outcome;
     }
@@ -238,12 +246,12 @@ std::optional<core::Decision> PgBatch::refuse_all(const WithResults& asked,
   return std::nullopt;
 }
 
-core::ChangedCalls PgBatch::changed_after(std::span<const core::CallUsers> calls,
+core::ChangedCalls PgBatch::changed_after(std::span<const CallId> calls,
                                           core::Revision revision) const {
   core::ChangedCalls changed;
-  for (const core::CallUsers& named : calls) {
-    const auto found = changed_.find(named.call);
-    if (found != changed_.end() && found->second > revision) changed.ids.push_back(named.call);
+  for (const CallId call : calls) {
+    const auto found = changed_.find(call);
+    if (found != changed_.end() && found->second > revision) changed.ids.push_back(call);
   }
   return changed;
 }

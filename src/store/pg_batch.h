@@ -96,8 +96,7 @@ class PgBatch {
   Status check_reach(core::Revision if_revision) const;
   std::optional<core::Decision> refuse_all(const WithResults& asked,
                                            const core::Directory& directory) const;
-  core::ChangedCalls changed_after(std::span<const core::CallUsers> calls,
-                                   core::Revision revision) const;
+  core::ChangedCalls changed_after(std::span<const CallId> calls, core::Revision revision) const;
   void keep_answer(const GrantCommand& command, const Outcome& outcome);
   void take_pairs(const PgResult& grants);
   void write(Operation operation, const Origin& origin, std::span<const core::CallUsers> calls,

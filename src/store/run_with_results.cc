@@ -46,8 +46,8 @@ Result<Outcome> Transaction::run_with_results(const GrantCommand& command) {
   const auto* const changes = std::get_if<std::vector<core::GrantChange>>(&outcome.decision);
   if (!changes) return outcome;
   if (asked.if_revision) {
-    // Of all grants, only calls that lose one are named.
-    std::vector<bool> is_named(calls.size(), !is_of_all);
+    // Of all grants of a user, only calls that lose one are named.
+    std::vector<bool> is_named(calls.size(), !std::holds_alternative<UserId>(asked.all_of));
     for (const core::GrantChange& change : *changes) is_named[change.call_index] = true;
     core::ChangedCalls changed;
     for (std::size_t i = 0; i < calls.size(); ++i) {

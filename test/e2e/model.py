@@ -139,9 +139,14 @@ class Company:
         ways = self.ways(call, user, now)
         grant = self.grants.get(call, {}).get(user)
         ended = {} if not grant or grant.is_live(now) else {"expiredAt": moment(grant.expires_at)}
-        if not self.users[user]["active"]:
-            return refusal("user inactive", waysIfActive=in_order(ways), **ended)
         profile = self.profile_of(call, user)
+        if self.calls[call]["isPrivate"] or self.calls[call]["workspaceId"] not in self.workspaces:
+            profile = None
+        about = {}
+        if profile and "profile" not in ways:
+            about["profile"] = self.tell_profile(profile)
+        if not self.users[user]["active"]:
+            return refusal("user inactive", waysIfActive=in_order(ways), **ended, **about)
         if ways:
             told = {way: {} for way in in_order(ways)}
             if "individual" in ways:
@@ -154,18 +159,21 @@ class Company:
                 }
             return {"allowed": True, "ways": told}
         if ended:
-            return refusal("grant expired", **ended)
+            return refusal("grant expired", **ended, **about)
         if self.calls[call]["isPrivate"]:
             return refusal("call is private")
         if self.calls[call]["workspaceId"] not in self.workspaces:
             return refusal("unknown workspace")
         if not profile:
             return refusal("no profile in this workspace")
-        reason = self.why_not_covered(profile, user)
-        about = {"profileId": profile["id"], "permissionLevel": profile["permissionLevel"]}
-        if reason == "no participant reports to a team lead":
-            about["teamLeadIds"] = sorted(set(profile["teamLeadIds"]))
-        return refusal(reason, profile=about)
+        return refusal(self.why_not_covered(profile, user), **about)
+
+    @staticmethod
+    def tell_profile(profile):
+        told = {"profileId": profile["id"], "permissionLevel": profile["permissionLevel"]}
+        if profile["teamLeadIds"] and told["permissionLevel"] in ("report-to-them", "managers-team"):
+            told["teamLeadIds"] = sorted(set(profile["teamLeadIds"]))
+        return told
 
     def why_not_covered(self, profile, user):
         level = profile["permissionLevel"]

@@ -53,16 +53,16 @@ class Past:
             query, state = self.choose(client, company_id)
             if state is None:
                 return
-            told, as_of = self.check_pairs(client, query, state)
+            as_of = self.check_pairs(client, query, state)
             for call in self.random.sample([*CALLS, UNKNOWN_CALL], 2):
-                who = {user: told[call, user]["ways"] for user in USERS if told[call, user]["allowed"]}
                 target = f"{EARSHOT}/calls/{call}/access?limit={self.random.randint(1, 6)}{query}"
                 if call not in state.calls:
                     check_not_found(get(client, target), f"Call ID {call} was not found")
                 else:
+                    who = lambda time, call=call: heard(state, [call], USERS, time, key=1)
                     self.turn_pages(client, company_id, "users", target, as_of, who)
             for user in self.random.sample([*USERS, UNKNOWN_USER], 2):
-                self.ask_user(client, company_id, user, query, state, as_of, told)
+                self.ask_user(client, company_id, user, query, state, as_of)
             self.asked += 1
         finally:
             client.close()
@@ -112,7 +112,7 @@ class Past:
         return times[revision]
 
     def check_pairs(self, client, query, state):
-        """({pair: what is told}, (revision, time))"""
+        """(revision, time) of the answer, which must be what the state says."""
         ask = CheckAsk(ALL_PAIRS, query.replace("&", "?", 1))
         answer = client.connection.request(
             ask.method, ask.target, ask.body, client.authorization
@@ -120,9 +120,9 @@ class Past:
         told = decode_check(answer)
         as_of = answer.json["revision"], parse_time(answer.json["at"])
         ask.judge_at(state, told, as_of[1])
-        return dict(told), as_of
+        return as_of
 
-    def ask_user(self, client, company_id, user, query, state, as_of, told):
+    def ask_user(self, client, company_id, user, query, state, as_of):
         ways = self.random.sample(WAYS, self.random.randint(1, len(WAYS)))
         narrowed = "".join(f"&way={way}" for way in ways) if len(ways) < len(WAYS) else ""
         limit = self.random.randint(1, 6)
@@ -130,19 +130,26 @@ class Past:
         if user not in state.users:
             check_not_found(get(client, target), f"User ID {user} was not found")
             return
-        heard = {
-            call: told[call, user]["ways"]
-            for call in CALLS
-            if told[call, user]["allowed"] and set(told[call, user]["ways"]) & set(ways)
+        calls = lambda time: {
+            call: by
+            for call, by in heard(state, CALLS, [user], time, key=0).items()
+            if set(by) & set(ways)
         }
-        self.turn_pages(client, company_id, "calls", target, as_of, heard)
+        self.turn_pages(client, company_id, "calls", target, as_of, calls)
 
-    def turn_pages(self, client, company_id, kind, target, as_of, wanted, cursor=None):
-        """All pages; or only some, and the rest another time."""
+    def turn_pages(self, client, company_id, kind, target, as_of, wanted_at, cursor=None):
+        """All pages; or only some, and the rest another time. The first page of what is so now has a
+        time of its own, which the others share."""
+        is_of_now = cursor is None and "&at=" not in target and "&revision=" not in target
+        wanted = None if is_of_now else wanted_at(as_of[1])
         found = {}
         while True:
             more = f"&cursor={cursor}" if cursor else ""
             told, page_as_of, cursor = decode_page(get(client, target + more), kind)
+            if wanted is None:
+                check(page_as_of[1] >= as_of[1], page_as_of, "is before", as_of)
+                as_of = as_of[0], page_as_of[1]
+                wanted = wanted_at(as_of[1])
             check_equal(page_as_of, as_of, "as of, in a page of", target)
             check(not found or not told or max(found) < min(told), "pages overlap:", target)
             found.update(told)
@@ -160,13 +167,23 @@ class Past:
         cursors, self.cursors = self.cursors, []
         for company_id, kind, target, as_of, left, cursor in cursors:
             client = server.client(*key_of(company_id))
-            self.turn_pages(client, company_id, kind, target, as_of, left, cursor)
+            self.turn_pages(client, company_id, kind, target, as_of, lambda _, left=left: left, cursor)
             client.close()
             other = next(one for one in COMPANIES if one != company_id)
             client = server.client(*key_of(other))
             answer = get(client, f"{target}&cursor={cursor}")
             check_equal((answer.status, answer.json["errors"][0]), (400, "Bad request"), "foreign")
             client.close()
+
+
+def heard(state, calls, users, time, key):
+    """{call (key 0) or user (key 1): ways} of those of these pairs that have access."""
+    found = {}
+    for pair in itertools.product(calls, users):
+        told = state.tell(*pair, time)
+        if told["allowed"]:
+            found[pair[key]] = told["ways"]
+    return found
 
 
 def get(client, target):

@@ -124,7 +124,7 @@ def answers_probes(env):
             answer = connection.request("GET", path)
             check_equal(answer.status, 200, path, answer)
             check_equal(connection.request("DELETE", path).status, 405, path)
-        for path in ("/healthz/", "/metrics2", "/earshot/v1/access/check"):
+        for path in ("/healthz/", "/metrics2", "/earshot/v1/access/checks"):
             check_answer(connection.request("GET", path), 404, "Not Found", path)
 
 
