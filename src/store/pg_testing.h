@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,6 +55,17 @@ inline void run_on_test_server(const std::string& sql) {
   must(must(PgSession::open(test_server_url()))->run_text(sql));
 }
 
+// With whoever is connected. An autovacuum worker belongs to nobody, so FORCE may not end it; it goes
+// by itself.
+inline void drop_test_database(const std::string& name) {
+  const std::string drop = "DROP DATABASE " + name + " WITH (FORCE)";
+  for (int i = 0; i < 50; ++i) {
+    if (must(PgSession::open(test_server_url()))->run_text(drop)) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  run_on_test_server(drop);
+}
+
 // Made once in a process, for the others to be copied from.
 class PgTemplate {
  public:
@@ -68,7 +81,7 @@ class PgTemplate {
     run_on_test_server("CREATE DATABASE " + name_ + " TEMPLATE template0 ENCODING 'UTF8'");
     must(migrate_postgres(with_database(test_server_url(), name_), false));
   }
-  ~PgTemplate() { run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)"); }
+  ~PgTemplate() { drop_test_database(name_); }
 
   const std::string name_ = "earshot_test_" + std::to_string(::getpid());
 };
@@ -99,7 +112,7 @@ class PgTestDatabase {
     }
   }
   ~PgTestDatabase() {
-    if (!name_.empty()) run_on_test_server("DROP DATABASE " + name_ + " WITH (FORCE)");
+    if (!name_.empty()) drop_test_database(name_);
   }
   PgTestDatabase(const PgTestDatabase&) = delete;
   PgTestDatabase& operator=(const PgTestDatabase&) = delete;

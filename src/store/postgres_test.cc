@@ -286,7 +286,7 @@ TEST_F(Postgres, AReplicaAnswersWhatItHasAndThePrimaryTheRest) {
     const auto denied = ask(old);
     EXPECT_EQ(denied ? Code{} : denied.error().code, Code::denied);
   }
-  store::run_on_test_server("DROP DATABASE " + name + " WITH (FORCE)");
+  store::drop_test_database(name);
 }
 
 TEST_F(Postgres, ADirectoryChangedElsewhereDecides) {
