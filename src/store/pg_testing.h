@@ -55,8 +55,8 @@ inline void run_on_test_server(const std::string& sql) {
   must(must(PgSession::open(test_server_url()))->run_text(sql));
 }
 
-// With whoever is connected. An autovacuum worker belongs to nobody, so FORCE may not end it; it goes
-// by itself.
+// With whoever is connected. An autovacuum worker belongs to nobody, so FORCE may not end it; it
+// goes by itself.
 inline void drop_test_database(const std::string& name) {
   const std::string drop = "DROP DATABASE " + name + " WITH (FORCE)";
   for (int i = 0; i < 50; ++i) {
