@@ -164,7 +164,9 @@ earshot remove \-\-all\-of\-user 34
 In a script:
 .PP
 .EX
-if earshot check 34 7782342274025937895 >/dev/null; then echo "may hear it"; fi
+if earshot check 34 7782342274025937895 >answer; then
+    echo "may hear it"
+fi
 earshot list 34 \-\-way individual \-\-json | earshot remove \-\-from \-
 .EE
 )";

@@ -223,6 +223,7 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   } else {
     message += reason[0] != '\0' ? reason.data() : curl_easy_strerror(code);
   }
+  if (code == CURLE_SSL_CONNECT_ERROR) message += "; does it speak TLS at this address?";
   if (code == CURLE_SSL_CACERT_BADFILE) return invalid_argument(std::move(message));
   long sent = 0;
   curl_easy_getinfo(state.easy.get(), CURLINFO_REQUEST_SIZE, &sent);
