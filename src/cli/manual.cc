@@ -112,7 +112,9 @@ too, since each carries an idempotency key.
 )";
 
 constexpr std::pair<std::string_view, std::string_view> kStatuses[] = {
-    {"0", "Done. Of check and why: there is access."},
+    {"0",
+     "Done. Of check and why: there is access. Of give and remove: every pair is as it was to be, "
+     "also those that were so before."},
     {"1",
      "Of check and why: there is none, for some pair at least. Of give and remove: some id is "
      "unknown; the other pairs are done. Of commands that work on a store: not done."},
