@@ -294,7 +294,7 @@ Result<Task> parse_who(const Invocation& invocation) {
   parser.moment(who.moment);
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
   TRY(check_moment(who.moment));
-  return parser.task(std::move(who));
+  return parser.task(who);
 }
 
 Result<Task> parse_why(const Invocation& invocation) {
@@ -307,7 +307,7 @@ Result<Task> parse_why(const Invocation& invocation) {
   parser.moment(why.moment);
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
   TRY(check_moment(why.moment));
-  return parser.task(std::move(why));
+  return parser.task(why);
 }
 
 }  // namespace earshot::cli

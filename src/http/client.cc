@@ -184,7 +184,9 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   State& state = *state_;
   const std::string url = state.options.server + request.target;
   curl_slist* lines = nullptr;
-  for (const auto& [name, value] : request.fields) append(lines, name + ": " + value);
+  for (const auto& [name, value] : request.fields) {
+    append(lines, std::string(name).append(": ").append(value));
+  }
   append(lines, "expect:");  // a long body is sent at once, too
   const List owner(lines);
   Incoming incoming;

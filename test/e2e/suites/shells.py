@@ -56,7 +56,7 @@ def bash(env):
         check_session(env, shell, f"source {script}\n", line, wanted)
 
 
-@test("zsh completes commands, options and words", seconds=60, stores=ONE)
+@test("zsh completes commands, options and words", seconds=120, stores=ONE)
 def zsh(env):
     os.makedirs(env.path("functions"))
     env.write("functions/_earshot", env.command("completion", "zsh"))
