@@ -26,9 +26,11 @@ Result<Time> parse_moment(const std::string& text) {
   return *time;
 }
 
-// A time to come, or how long from now.
+// A time to come, or how long from now; not in seconds without saying so, since whoever writes 30
+// may well mean days.
 Result<Time> parse_expiry(const std::string& text) {
-  if (const auto duration = parse_duration(text)) {
+  const bool has_unit = text.find_first_not_of("0123456789") != std::string::npos;
+  if (const auto duration = parse_duration(text); duration && has_unit) {
     return Time{wall_now().micros + std::chrono::microseconds(*duration).count()};
   }
   const auto time = parse_moment(text);
@@ -66,7 +68,7 @@ Result<std::string> parse_idempotency_key(const std::string& text) {
 class ClientParser : public Parser {
  public:
   ClientParser(const std::string& name, const std::string& description)
-      : Parser(name, description) {
+      : Parser(name, description), name_(name) {
     command_.server.url = kServerDefault;
   }
 
@@ -119,13 +121,16 @@ class ClientParser : public Parser {
     return std::optional<Text>();
   }
 
-  // The pairs that were named. REQUIRES: pairs() and read().
-  Status gather(client::Pairs& pairs) const {
+  // The pairs that were named. `other_choice` is what else the command takes. REQUIRES: pairs() and
+  // read().
+  Status gather(client::Pairs& pairs, const std::string& other_choice = "") const {
     if (!pairs.file.empty()) {
       if (user_) return invalid_argument("--from: in place of USER and CALL, not besides");
       return {};
     }
-    if (!user_ || calls_.empty()) return invalid_argument("give USER and CALL, or --from FILE");
+    if (!user_ || calls_.empty()) {
+      return invalid_argument(name_ + ": say USER and CALL, or --from FILE" + other_choice);
+    }
     for (const auto& text : calls_) {
       const auto call = parse_id_text<CallId>(text);
       if (!call) return invalid_argument("CALL: " + call.error().message);
@@ -165,6 +170,7 @@ class ClientParser : public Parser {
     return {};
   }
 
+  const std::string name_;
   client::Command command_;
   bool is_insecure_ = false;
   std::optional<UserId> user_;
@@ -209,7 +215,8 @@ Result<Task> parse_change(client::ChangeGrants change, ClientParser& parser,
         "each time");
   }
   if (!change.all_of_user && !change.all_of_call) {
-    TRY(parser.gather(change.pairs));
+    TRY(parser.gather(change.pairs,
+                      change.gives ? "" : ", or --all-of-user ID, or --all-of-call ID"));
   } else if ((change.all_of_user && change.all_of_call) || parser.has_named_pairs() ||
              !change.pairs.file.empty()) {
     return invalid_argument("--all-of-user, --all-of-call: one of them, without pairs");
@@ -248,7 +255,7 @@ Result<Task> parse_list(const Invocation& invocation) {
   parser.texts("--call", calls, "who was given this call; may come again", "ID");
   parser.moment(list.moment);
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
-  if (user.has_value() != calls.empty()) return invalid_argument("list: give USER, or --call ID");
+  if (user.has_value() != calls.empty()) return invalid_argument("list: say USER, or --call ID");
   if (user) {
     TRY(check_moment(list.moment));
     list.user = *user;
@@ -287,7 +294,7 @@ Result<Task> parse_who(const Invocation& invocation) {
   parser.moment(who.moment);
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
   TRY(check_moment(who.moment));
-  return parser.task(std::move(who));
+  return parser.task(who);
 }
 
 Result<Task> parse_why(const Invocation& invocation) {
@@ -300,7 +307,7 @@ Result<Task> parse_why(const Invocation& invocation) {
   parser.moment(why.moment);
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
   TRY(check_moment(why.moment));
-  return parser.task(std::move(why));
+  return parser.task(why);
 }
 
 }  // namespace earshot::cli

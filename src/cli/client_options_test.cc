@@ -152,9 +152,9 @@ TEST(ClientOptions, AreRefusedWithOneLine) {
     std::string line;
     std::string mention;
   } table[] = {
-      {"why", "USER"},
+      {"why", "usage: earshot why USER CALL"},
       {"why 34", "CALL"},
-      {"why 34 5 6", "6"},
+      {"why 34 5 6", "6; see earshot why --help"},
       {"why x 5", "USER"},
       {"why 034 5", "'034'"},
       {"why 34 9223372036854775808", "CALL"},
@@ -178,12 +178,14 @@ TEST(ClientOptions, AreRefusedWithOneLine) {
       {"list 34 --way owner", "--way"},
       {"list 34 --at 2026-03-01 --revision 3", "--at and --revision"},
       {"give 34 5 --expires soon", "--expires"},
+      {"give 34 5 --expires 30", "'30' is neither"},
       {"give 34 5 --expires 30d --idempotency-key k", "--expires"},
       {"give 34 5 --idempotency-key é", "--idempotency-key"},
       {"give 34 5 --idempotency-key=", "--idempotency-key"},
       {"give 34 5 --idempotency-key " + std::string(241, 'k'), "--idempotency-key"},
       {"give 34 5 --note " + std::string(1025, 'n'), "--note"},
       {"give 34 5 --all-of-user 34", "--all-of-user"},
+      {"remove", "--all-of-user"},
       {"remove 34 5 --expires 30d", "--expires"},
       {"remove 34 5 --all-of-user 34", "--all-of-user"},
       {"remove --all-of-user 34 --all-of-call 5", "--all-of-call"},

@@ -169,7 +169,8 @@ std::string make_zsh(std::span<const CommandSyntax> commands) {
     const std::string summary =
         second.empty() ? std::ranges::find(commands, word, &CommandSyntax::name)->summary
                        : joined(second, ", ");
-    text += "      " + shell_quoted(word + ":" + summary) + "\n";
+    std::string described = word;
+    text += "      " + shell_quoted(described.append(":").append(summary)) + "\n";
   }
   text += "    )\n    _describe command commands\n    return\n  fi\n";
   for (const auto& [word, second] : words_of(commands)) {

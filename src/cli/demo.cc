@@ -59,6 +59,7 @@ Status load_demo(store::Store& store) {
 }
 
 std::string describe_demo(const std::string& url, bool insecure) {
+  const std::string asking = " --server " + url + (insecure ? " --ca-file CERTIFICATE" : "") + "\n";
   const std::string change =
       R"({"callAccessList":[{"callId":"7782342274025937895","userIds":["33","34"]}]})";
   const std::string filter = R"({"filter":{"callIds":["7782342274025937895"]}})";
@@ -72,7 +73,11 @@ std::string describe_demo(const std::string& url, bool insecure) {
          curl("POST", url, insecure, filter) +
          "\nTake it away again; what 33 has by the share stays:\n"
          "  " +
-         curl("DELETE", url, insecure, change) + "\n";
+         curl("DELETE", url, insecure, change) +
+         "\nAsk who may hear it, and why one of them may:\n"
+         "  export EARSHOT_KEY=ACME:acme-secret\n"
+         "  earshot who 7782342274025937895" +
+         asking + "  earshot why 30 7782342274025937895" + asking + "\n";
 }
 
 }  // namespace earshot::cli

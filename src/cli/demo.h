@@ -13,7 +13,7 @@ namespace earshot::cli {
 Status load_demo(store::Store& store);
 
 // What to try, for a terminal: the key and a request of each kind, to be pasted. `url` is the
-// server's; with `insecure` the lines do not check its certificate.
+// server's; with `insecure` the lines do not check its certificate, or name a file that has it.
 std::string describe_demo(const std::string& url, bool insecure);
 
 }  // namespace earshot::cli

@@ -112,7 +112,9 @@ too, since each carries an idempotency key.
 )";
 
 constexpr std::pair<std::string_view, std::string_view> kStatuses[] = {
-    {"0", "Done. Of check and why: there is access."},
+    {"0",
+     "Done. Of check and why: there is access. Of give and remove: every pair is as it was to be, "
+     "also those that were so before."},
     {"1",
      "Of check and why: there is none, for some pair at least. Of give and remove: some id is "
      "unknown; the other pairs are done. Of commands that work on a store: not done."},
@@ -164,7 +166,9 @@ earshot remove \-\-all\-of\-user 34
 In a script:
 .PP
 .EX
-if earshot check 34 7782342274025937895 >/dev/null; then echo "may hear it"; fi
+if earshot check 34 7782342274025937895 >answer; then
+    echo "may hear it"
+fi
 earshot list 34 \-\-way individual \-\-json | earshot remove \-\-from \-
 .EE
 )";

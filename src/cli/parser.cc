@@ -73,8 +73,16 @@ Result<std::optional<Text>> Parser::parse(const Invocation& invocation) {
     app_.parse(std::move(all));
   } catch (const CLI::CallForHelp&) {
     return std::optional(Text{app_.help()});
+  } catch (const CLI::RequiredError& error) {
+    CommandSyntax syntax;
+    describe(syntax);
+    syntax.name = app_.get_name();
+    return invalid_argument(std::string(error.what()) + "; usage: " + usage_of(syntax));
   } catch (const CLI::Error& error) {
     std::string message = error.what();
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      message += "; see " + app_.get_name() + " --help";
+    }
     std::ranges::replace(message, '\n', ' ');
     return invalid_argument(without_credentials(std::move(message)));
   }

@@ -1,5 +1,5 @@
 // Completion and the manual say what the command line takes: all of it, and nothing else. That the
-// scripts work in their shells is tried in test/e2e/suites/cli.py.
+// scripts work in their shells is tried in test/e2e/suites/shells.py.
 #include "cli/syntax.h"
 
 #include <gtest/gtest.h>

@@ -97,7 +97,7 @@ void put_finding(std::string& out, Object& object, const Finding& finding, const
     inner.end();
   }
   object.time_if_any("expiredAt", finding.expired_at);
-  if (!finding.ways_if_active.empty()) object.texts("waysIfActive", finding.ways_if_active);
+  if (finding.reason == "user inactive") object.texts("waysIfActive", finding.ways_if_active);
   object.number("revision", as_of.revision);
   object.text("at", format_time(as_of.time));
 }

@@ -278,7 +278,7 @@ void add_profile_alternatives(const Finding& finding, std::vector<Alternative>& 
   if (has_leads) {
     any_of.push_back(
         {"a chain of managers from somebody who takes part up to " + enumerate_leads(profile, "or"),
-         "managerId of users' records"});
+         "managerId of users' records; a lead without a record leads nobody"});
   } else if (profile.level == "report-to-them") {
     any_of.push_back({"a chain of managers from somebody who takes part up to them",
                       "managerId of users' records"});

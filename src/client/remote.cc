@@ -1,7 +1,9 @@
 #include "client/remote.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/random.h"
@@ -16,6 +18,9 @@ using std::chrono::steady_clock;
 constexpr milliseconds kFirstPause{200};  // doubles with each repetition
 constexpr milliseconds kPauseMax{5'000};  // where the server does not ask for more
 constexpr std::string_view kStillRunning = "A request with this key is still running";
+// What a refusal begins with where others follow that say what is wrong.
+constexpr std::array<std::string_view, 2> kGeneral = {
+    "Bad request", "Json parse error, verify Json format matches the API description."};
 
 // What came of asking once.
 struct Attempt {
@@ -32,8 +37,12 @@ milliseconds parse_retry_after(std::string_view text) {
 }
 
 Error describe(int status, const Problem& problem) {
+  std::span<const std::string> errors(problem.errors);
+  if (errors.size() > 1 && std::ranges::find(kGeneral, errors[0]) != kGeneral.end()) {
+    errors = errors.subspan(1);
+  }
   std::string text;
-  for (const auto& error : problem.errors) text += (text.empty() ? "" : "; ") + error;
+  for (const auto& error : errors) text += (text.empty() ? "" : "; ") + error;
   if (status == 401 && text == "Access denied") text += "; check EARSHOT_KEY or --key-file";
   const std::string number = std::to_string(status);
   if (text.empty()) {
@@ -42,7 +51,7 @@ Error describe(int status, const Problem& problem) {
   }
   text += " (status " + number + ", request " + problem.request_id + ")";
   const bool is_refusal = status >= 400 && status < 500 && status != 429;
-  return is_refusal ? denied("refused: " + text) : unavailable("not done: " + text);
+  return is_refusal ? denied("refused: " + text) : unavailable("failed: " + text);
 }
 
 Attempt judge(http::ClientResponse response) {
@@ -108,7 +117,10 @@ Result<Remote::Answer> Remote::ask(const Request& request) {
       error.message = url_ + ": " + error.message;
     } else {
       // A certificate that is not believed is no refusal: those are the server's own words.
-      if (error.code == Code::denied) error.code = Code::not_found;
+      if (error.code == Code::denied) {
+        error.code = Code::not_found;
+        error.message += "; --ca-file names the certificates to believe";
+      }
       if (error.code == Code::internal) error.code = Code::unavailable;
       attempt.may_pass = response.error().code == error.code;
     }

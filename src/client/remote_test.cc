@@ -83,7 +83,7 @@ TEST(Remote, AsksAgainAsOftenAsItMayAndThenSaysWhy) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Code::unavailable);
   EXPECT_EQ(answer.error().message,
-            server.url() + ": not done: Service Unavailable (status 503, request r1)");
+            server.url() + ": failed: Service Unavailable (status 503, request r1)");
   EXPECT_EQ(server.said().size(), 3U);
   options.retries = 0;
   EXPECT_FALSE(Asker(options).ask());
@@ -113,6 +113,10 @@ TEST(Remote, TakesTheServersRefusalsForGood) {
   } cases[] = {
       {400, R"({"requestId":"r","errors":["Too many ids","at most 3"]})", Code::denied,
        "refused: Too many ids; at most 3 (status 400, request r)"},
+      {400, R"({"requestId":"r","errors":["Bad request","at: is later than now"]})", Code::denied,
+       "refused: at: is later than now (status 400, request r)"},
+      {400, R"({"requestId":"r","errors":["Bad request"]})", Code::denied,
+       "refused: Bad request (status 400, request r)"},
       {401, R"({"requestId":"r","errors":["Access denied"]})", Code::denied,
        "refused: Access denied; check EARSHOT_KEY or --key-file (status 401, request r)"},
       {401, R"({"requestId":"r","errors":["You don't have permission to use 'x' in your app."]})",
@@ -125,7 +129,7 @@ TEST(Remote, TakesTheServersRefusalsForGood) {
       {422, R"({"requestId":"r","errors":["This key was used for another request"]})", Code::denied,
        "another request"},
       {500, R"({"requestId":"r","errors":["Internal server error occurred"]})", Code::unavailable,
-       "not done: Internal server error occurred"},
+       "failed: Internal server error occurred"},
       {404, "<html>", Code::unavailable, "no Earshot server"},
       {302, "", Code::unavailable, "no Earshot server"},
       {204, "", Code::unavailable, "no Earshot server"},

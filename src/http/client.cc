@@ -184,7 +184,9 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   State& state = *state_;
   const std::string url = state.options.server + request.target;
   curl_slist* lines = nullptr;
-  for (const auto& [name, value] : request.fields) append(lines, name + ": " + value);
+  for (const auto& [name, value] : request.fields) {
+    append(lines, std::string(name).append(": ").append(value));
+  }
   append(lines, "expect:");  // a long body is sent at once, too
   const List owner(lines);
   Incoming incoming;
@@ -223,6 +225,7 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   } else {
     message += reason[0] != '\0' ? reason.data() : curl_easy_strerror(code);
   }
+  if (code == CURLE_SSL_CONNECT_ERROR) message += "; does it speak TLS at this address?";
   if (code == CURLE_SSL_CACERT_BADFILE) return invalid_argument(std::move(message));
   long sent = 0;
   curl_easy_getinfo(state.easy.get(), CURLINFO_REQUEST_SIZE, &sent);

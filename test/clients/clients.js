@@ -1,10 +1,9 @@
-// The three operations as each client library offers them, behind one face: give, list and remove,
-// each answering {status, headers, body}. No expectations here; those stand in scenario.js.
+// The operations of the document as each client library offers them, behind one face:
+// client(operationId, parameters, body) answers {status, headers, body}. No expectations here; those
+// stand in scenario.js.
 import { OpenAPIClientAxios } from 'openapi-client-axios';
 import SwaggerClient from 'swagger-client';
 import create_fetch_client from 'openapi-fetch';
-
-const PATH = '/v2/calls/users-access';
 
 async function openapi_client_axios(document, base_url, key) {
   const api = new OpenAPIClientAxios({
@@ -13,19 +12,16 @@ async function openapi_client_axios(document, base_url, key) {
     axiosConfigDefaults: {
       auth: { username: key.access_key, password: key.secret },
       validateStatus: () => true,
+      // A list is its name several times, as the document says; left alone axios writes name[].
+      paramsSerializer: { indexes: null },
       // An environment's proxy must not come between a test and its server.
       proxy: false,
     },
   });
   const client = await api.init();
-  const call = (operation) => async (body) => {
-    const answer = await client[operation](null, body);
+  return async (operation, parameters, body) => {
+    const answer = await client[operation](parameters, body);
     return { status: answer.status, headers: { ...answer.headers }, body: answer.data };
-  };
-  return {
-    give: call('addUsersAccessToCalls'),
-    list: call('getUsersAccessToCalls'),
-    remove: call('deleteUsersAccessToCalls'),
   };
 }
 
@@ -38,36 +34,68 @@ async function swagger_client(document, base_url, key) {
     spec: { ...document, servers: [{ url: base_url }] },
     authorizations: { [scheme_name]: { username: key.access_key, password: key.secret } },
   });
-  const call = (operationId) => async (requestBody) => {
+  return async (operationId, parameters, requestBody) => {
     // Anything but 2xx is thrown, with the answer inside.
-    const answer = await client.execute({ operationId, requestBody }).catch((error) => {
-      if (!error.response) throw error;
-      return error.response;
-    });
+    const answer = await client
+      .execute({ operationId, parameters, requestBody })
+      .catch((error) => {
+        if (!error.response) throw error;
+        return error.response;
+      });
     return { status: answer.status, headers: answer.headers, body: answer.body };
-  };
-  return {
-    give: call('addUsersAccessToCalls'),
-    list: call('getUsersAccessToCalls'),
-    remove: call('deleteUsersAccessToCalls'),
   };
 }
 
-async function openapi_fetch(_document, base_url, key) {
+// The method, path and parameters of each operation, for a library that is called by these.
+function operations_of(document) {
+  const found = {};
+  for (const [path, methods] of Object.entries(document.paths))
+    for (const [method, { operationId, parameters = [] }] of Object.entries(methods))
+      if (operationId)
+        found[operationId] = {
+          path,
+          method: method.toUpperCase(),
+          parameters: parameters.map(({ $ref }) => document.components.parameters[$ref.split('/').pop()]),
+        };
+  return found;
+}
+
+async function openapi_fetch(document, base_url, key) {
   const token = Buffer.from(`${key.access_key}:${key.secret}`).toString('base64');
   const client = create_fetch_client({
     baseUrl: base_url,
     headers: { authorization: `Basic ${token}` },
   });
-  const call = (method) => async (body) => {
-    const { data, error, response } = await client[method](PATH, { body });
+  const operations = operations_of(document);
+  return async (operation, given, body) => {
+    const { path, method, parameters } = operations[operation];
+    const params = {};
+    for (const { name, in: place } of parameters)
+      if (name in given) params[place] = { ...params[place], [name]: given[name] };
+    const { data, error, response } = await client[method](path, { params, body });
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers.entries()),
       body: data ?? error,
     };
   };
-  return { give: call('PUT'), list: call('POST'), remove: call('DELETE') };
 }
 
-export const makers = { openapi_client_axios, swagger_client, openapi_fetch };
+const libraries = { openapi_client_axios, swagger_client, openapi_fetch };
+
+// Those of Gong's API have short names.
+function named(call) {
+  return {
+    call,
+    give: (body) => call('addUsersAccessToCalls', {}, body),
+    list: (body) => call('getUsersAccessToCalls', {}, body),
+    remove: (body) => call('deleteUsersAccessToCalls', {}, body),
+  };
+}
+
+export const makers = Object.fromEntries(
+  Object.entries(libraries).map(([name, make]) => [
+    name,
+    async (...settings) => named(await make(...settings)),
+  ]),
+);

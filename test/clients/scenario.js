@@ -1,4 +1,4 @@
-// What a program does with the three operations, and what must come back: run as
+// What a program does with the operations, and what must come back: run as
 //   node scenario.js CLIENT BASE_URL DOCUMENT_FILE FIXTURE_JSON [--proxied]
 // Prints nothing and exits 0 when every answer is as promised. With --proxied, requests that break
 // the document on purpose are left out, because a validating proxy answers them itself.
@@ -114,6 +114,92 @@ async function credentials(make, document, base_url, fixture) {
   check_refusal(await reader.remove({ callAccessList: [] }), 401, refusal);
 }
 
+// What is of Earshot alone: checks, lists of who may hear what, grants with results, and the past.
+async function access({ call }, fixture) {
+  const { callId, otherCallId, userIds, unknownId } = fixture;
+  const [userId, secondId] = userIds;
+  const checks = [
+    { callId, userId },
+    { callId: unknownId, userId },
+  ];
+  const check = async (parameters = {}) =>
+    check_answer(await call('checkAccess', parameters, { checks }), 200);
+  const before = await check();
+  assert.deepEqual(
+    before.results.map((result) => [result.allowed, result.reason]),
+    [
+      [false, 'call is private'],
+      [false, 'unknown call'],
+    ],
+  );
+
+  const key = { 'idempotency-key': `${name}-${base_url}` };
+  const expiresAt = '2090-01-01T00:00:00Z';
+  const grants = [
+    { callId, userId, expiresAt, note: 'for the audit' },
+    { callId, userId: secondId },
+    { callId: otherCallId, userId },
+  ];
+  const given = check_answer(await call('giveGrants', key, { grants }), 200);
+  assert.deepEqual(
+    given.results.map((result) => result.result),
+    ['given', 'given', 'given'],
+  );
+  const again = await call('giveGrants', key, { grants });
+  assert.equal(again.headers['idempotent-replayed'], 'true');
+  assert.deepEqual(check_answer(again, 200), given);
+  check_refusal(
+    await call('giveGrants', key, { grants: [] }),
+    422,
+    'This key was used for another request',
+  );
+  check_refusal(
+    await call('giveGrants', {}, { grants, ifRevision: before.revision }),
+    409,
+    'Some calls have changed',
+    callId,
+  );
+  assert.deepEqual((await check()).results[0].ways, [
+    { way: 'individual', expiresAt, note: 'for the audit' },
+  ]);
+  assert.deepEqual((await check({ revision: before.revision })).results, before.results);
+
+  const users = [];
+  const revisions = new Set();
+  let cursor;
+  do {
+    const page = check_answer(
+      await call('listCallAccess', { callId, limit: 1, ...(cursor && { cursor }) }, undefined),
+      200,
+    );
+    users.push(...page.users.map((user) => user.userId));
+    revisions.add(page.revision);
+    cursor = page.records.cursor;
+  } while (cursor);
+  assert.equal(revisions.size, 1);
+  for (const one of userIds) assert.ok(users.includes(one), JSON.stringify(users));
+  const calls = check_answer(
+    await call('listUserAccess', { userId, way: ['individual', 'shared'] }, undefined),
+    200,
+  );
+  assert.deepEqual(
+    calls.calls.map((entry) => entry.callId),
+    [callId, otherCallId],
+  );
+
+  for (const [allOf, count] of [
+    [{ callId }, 2],
+    [{ userId }, 1],
+  ]) {
+    const removed = check_answer(await call('removeGrants', {}, { allOf }), 200);
+    assert.deepEqual(
+      removed.results.map((result) => result.result),
+      Array(count).fill('removed'),
+    );
+  }
+  assert.equal((await check()).results[0].allowed, false);
+}
+
 const [name, base_url, document_file, fixture_json, ...options] = process.argv.slice(2);
 const document = JSON.parse(await readFile(document_file, 'utf8'));
 const fixture = JSON.parse(fixture_json);
@@ -121,5 +207,6 @@ const make = makers[name];
 const client = await make(document, base_url, fixture.key);
 await successes(client, fixture);
 await refusals(client, fixture);
+await access(await make(document, base_url, fixture.accessKey), fixture);
 if (!options.includes('--proxied')) await broken_requests(client, fixture);
 await credentials(make, document, base_url, fixture);

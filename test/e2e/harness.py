@@ -4,6 +4,7 @@ random numbers, stores and servers that belong to one test. Knows nothing of wha
 import contextlib
 import faulthandler
 import os
+import pty
 import random
 import shutil
 import signal
@@ -147,6 +148,27 @@ class Environment:
             cwd=self.directory,
             env=clean_environment(environment),
         )
+
+    def run_on_terminal(self, *arguments, environment=None, seconds=30):
+        """Runs any program as a person would; its exit code, and all that the terminal shows."""
+        own, terminal = pty.openpty()
+        process = self.spawn(
+            *arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+            cwd=self.directory,
+            env=clean_environment(environment),
+        )
+        os.close(terminal)
+        shown = b""
+        try:
+            while piece := os.read(own, 65536):
+                shown += piece
+        except OSError:  # how a terminal says that its last process has ended
+            pass
+        os.close(own)
+        return process.wait(seconds), shown.decode().replace("\r\n", "\n")
 
     def command(self, *arguments, seconds=60):
         """Runs a command that must succeed; its standard output."""

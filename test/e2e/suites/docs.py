@@ -23,11 +23,10 @@ How to write them:
 import glob
 import json
 import os
-import pty
 import re
 import subprocess
 
-from harness import ROOT, check, check_equal, clean_environment, suite
+from harness import ROOT, check, check_equal, suite
 from server import Server
 
 tests, test = suite()
@@ -109,29 +108,14 @@ def run_on_terminal(env, command, port):
     os.makedirs(programs, exist_ok=True)
     if not os.path.exists(os.path.join(programs, "earshot")):
         os.symlink(env.binary, os.path.join(programs, "earshot"))
-    variables = clean_environment({"EARSHOT_SERVER": f"http://127.0.0.1:{port}"})
-    variables["PATH"] = programs + os.pathsep + variables["PATH"]
-    own, terminal = pty.openpty()
-    process = env.spawn(
-        "bash",
-        "-c",
-        "\n".join([*command.setup, command.text]),
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-        cwd=env.directory,
-        env=variables,
+    variables = {
+        "EARSHOT_SERVER": f"http://127.0.0.1:{port}",
+        "PATH": programs + os.pathsep + os.environ["PATH"],
+    }
+    code, got = env.run_on_terminal(
+        "bash", "-c", "\n".join([*command.setup, command.text]), environment=variables
     )
-    os.close(terminal)
-    got = b""
-    try:
-        while piece := os.read(own, 65536):
-            got += piece
-    except OSError:  # how a terminal says that its last process has ended
-        pass
-    os.close(own)
-    got = got.decode().replace("\r\n", "\n")
-    check(process.wait(30) in (0, 1), f"line {command.line}: {command.text}\n", got)
+    check(code in (0, 1), f"line {command.line}: {command.text}\n", got)
     return got.replace(f"127.0.0.1:{port}", "127.0.0.1:8080")
 
 
