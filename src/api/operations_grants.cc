@@ -70,6 +70,8 @@ void send_change_failure(Exchange& exchange, const Error& error) {
       return exchange.send_problem(key_in_use());
     case Code::invalid_argument:
       return exchange.send_problem(key_used());
+    case Code::not_found:
+      return exchange.send_problem(bad_request("ifRevision: " + error.message));
     case Code::gone:
       return exchange.send_problem(history_gone(error.message));
     default:

@@ -66,7 +66,8 @@ using GrantsOutcome =
 // Gives or removes, as one atomic and durable change. `done` is called exactly once, perhaps before
 // this returns, on any thread. Errors: denied, unavailable, internal; conflict (a request with this
 // idempotency key is still under way), invalid_argument (the key was used for another request),
-// gone (the record does not reach back to `if_revision`).
+// gone (the record does not reach back to `if_revision`), not_found (nor has the company come to
+// it).
 using GrantsDone = std::function<void(Result<GrantsOutcome>)>;
 void change_grants(store::Store& store, const auth::Principal& principal, GrantsRequest request,
                    const RequestId& request_id, GrantsDone done);

@@ -391,7 +391,7 @@ TEST_P(GrantsSuite, ACallThatChangedSinceIsAConflict) {
   all.if_revision = newest();
   EXPECT_EQ(ask(all).results.size(), 2U);
   all.if_revision = newest() + 1;
-  EXPECT_EQ(error_of(all), Code::unavailable);
+  EXPECT_EQ(error_of(all), Code::not_found);
 }
 
 TEST_P(GrantsSuite, AGrantEndsAtItsVeryInstant) {

@@ -224,8 +224,8 @@ Result<Outcome> PgBatch::run_with_results(const GrantCommand& command,
 
 Status PgBatch::check_reach(core::Revision if_revision) const {
   if (if_revision > head_.revision) {
-    return unavailable("revision " + std::to_string(if_revision) + " is not there, the newest is " +
-                       std::to_string(head_.revision));
+    return not_found("revision " + std::to_string(if_revision) + " is later than the newest, " +
+                     std::to_string(head_.revision));
   }
   if (if_revision < head_.horizon) {
     return gone("what changed after revision " + std::to_string(if_revision) +

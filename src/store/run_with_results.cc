@@ -128,8 +128,8 @@ Result<std::variant<std::vector<core::CallUsers>, core::Decision>> Transaction::
 
 Status Transaction::check_reach(const WorkingCompany& working, core::Revision if_revision) const {
   if (if_revision > working.head.revision) {
-    return unavailable("revision " + std::to_string(if_revision) + " is not there, the newest is " +
-                       std::to_string(working.head.revision));
+    return not_found("revision " + std::to_string(if_revision) + " is later than the newest, " +
+                     std::to_string(working.head.revision));
   }
   const core::Revision horizon = ground_.rocks.horizons().of(working.state->id);
   if (if_revision < horizon) {

@@ -161,7 +161,7 @@ struct WithResults {
   bool is_dry_run = false;     // decides, and changes and keeps nothing
   // Refused (core::ChangedCalls) where a call that it names changed after this revision: its
   // record, shares or grants. Then also gone (retention has cut the record behind the revision) and
-  // unavailable (the company has not come to it).
+  // not_found (the company has not come to it).
   std::optional<core::Revision> if_revision;
   // Errors: conflict (a command with this key is still under way on this server), invalid_argument
   // (the key was used for another request).

@@ -144,6 +144,10 @@ def if_revision(env):
         refused = asker.ask("DELETE", GRANTS, {"allOf": {"callId": "100"}, "ifRevision": revision})
         check_answer(refused, 409, "Some calls have changed")
         check_equal(asker.results("PUT", [(100, 35)], ifRevision=revision + 1), ["given"])
+        early = {"grants": [grant_of(100, 45)], "ifRevision": 1_000_000}
+        refused = asker.ask("PUT", GRANTS, early)
+        check_equal((refused.status, refused.json["errors"][0]), (400, "Bad request"), refused)
+        check("ifRevision: revision 1000000 is later than" in refused.json["errors"][1], refused)
         # A share and the call's own record are changes of it, too.
         for record in (
             '{"kind":"share","callId":"102","userId":"45"}',
