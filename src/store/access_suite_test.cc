@@ -206,7 +206,8 @@ TEST_P(StoreSuite, ACompanyThatNobodyNamedHasNoAccess) {
 // A user's own calls are found among those of others, and a page looks at no more than it may.
 TEST_P(StoreSuite, AUsersCallsAreFoundPageByPage) {
   std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
-  for (std::uint64_t user = 1; user <= 40; ++user) {
+  constexpr std::uint64_t kUsers = 9;
+  for (std::uint64_t user = 1; user <= kUsers; ++user) {
     core::User thing;
     thing.id = {user};
     records.push_back({{1}, false, thing});
@@ -216,8 +217,8 @@ TEST_P(StoreSuite, AUsersCallsAreFoundPageByPage) {
     thing.id = {call};
     if (call % 20 == 0) thing.primary_user = {7};
     records.push_back({{1}, false, thing});
-    // Many rows of others in each, on both sides of the user's.
-    for (std::uint64_t user = 1; user <= 40; ++user) {
+    // Rows of others in each, on both sides of the user's.
+    for (std::uint64_t user = 1; user <= kUsers; ++user) {
       if (user == 7 && call % 3 != 0) continue;
       records.push_back({{1}, false, core::GrantLine{{call}, {user}, {}}});
     }

@@ -41,13 +41,11 @@ INSTANTIATE_TEST_SUITE_P(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
     [](const auto& kind) { return kind.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(
-    Embedded, GrantsSuite,
-    testing::Values(embedded("AsShipped", [](auto&) {}),
-                    embedded("WithoutCache", [](auto& options) { options.cache_bytes = 0; }),
-                    embedded(
-                        "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
-    [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(Embedded, GrantsSuite,
+                         testing::Values(embedded("AsShipped", [](auto&) {}),
+                                         embedded("WithoutCache",
+                                                  [](auto& options) { options.cache_bytes = 0; })),
+                         [](const auto& kind) { return kind.param.name; });
 
 struct Embedded : testing::Test {
   Embedded() {

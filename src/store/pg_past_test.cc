@@ -302,10 +302,10 @@ TEST_F(PgPast, OfACallWithMoreChangesThanAreReadAtOnce) {
       ") n;"
       "UPDATE earshot.changes SET items_count = " +
       std::to_string(large_items.count) + ", items = " + hex(large_items.bytes) +
-      " WHERE revision % 1000 = 0;"
+      " WHERE revision % 5000 = 0;"
       "UPDATE earshot.companies SET revision = " +
       times);
-  for (const core::Revision revision : {2, 3, 4, 24'999, 25'000, 44'999, 45'000}) {
+  for (const core::Revision revision : {2, 3, 25'000, 45'000}) {
     const auto view = access({revision, std::nullopt}, {{{1}, {{1}}}, {{2}, {{1}}}});
     ASSERT_TRUE(view.has_value()) << view.error().message;
     // As many changes as were undone.
