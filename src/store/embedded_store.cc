@@ -265,6 +265,17 @@ Status EmbeddedStore::load_cursor_secret() {
   }
   fill_random(cursor_secret_);
   rocksdb::WriteBatch batch;
+  // What is there was written by a release that kept no history of access.
+  const Snapshot snapshot(*rocks_);
+  TRY(snapshot.each_company(Family::changes, [&](CompanyId company) -> Status {
+    return snapshot.find_head(
+        company,
+        [&](const ChangeKey& key, const ChangeHead&, std::string_view, std::string_view) -> Status {
+          batch.Put(rocks_->family(Family::meta), encode_company_key(kUnmarkedTag, company),
+                    encode_value(Horizon{key.revision, std::nullopt}));
+          return {};
+        });
+  }));
   batch.Put(rocks_->family(Family::meta), place, encode_cursor_secret(cursor_secret_));
   // Synced: what was signed with it is to hold after a crash.
   const rocksdb::Status written = rocks_->write(batch, true);

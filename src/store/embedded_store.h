@@ -113,7 +113,8 @@ class EmbeddedStore final : public Store {
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
   Status load_keys_and_sweeps();
-  // Makes it with the store, or when a store of an older release is opened.
+  // Makes it with the store, or when a store of an older release is opened; then also notes up to
+  // where the record is of that release.
   Status load_cursor_secret();
   Status copy_to(const std::string& directory);
 
