@@ -203,6 +203,56 @@ TEST_P(StoreSuite, ACompanyThatNobodyNamedHasNoAccess) {
   EXPECT_FALSE(calls->last);
 }
 
+TEST_P(StoreSuite, BeforeTheFirstRevisionThereIsNothing) {
+  const Time before{now_ - 1}, first{now_};
+  load_small_company();
+  give({1}, {{2}});
+  const auto expect_nothing = [this](CompanyId company, const store::Moment& moment, Time time) {
+    auto command = about(company, {{{1}, {{2}}}, {{9}, {{1}}}});
+    command.moment = moment;
+    for (const bool everybody : {false, true}) {
+      command.everybody = everybody;
+      const auto view = read_access_now(store(), command);
+      ASSERT_TRUE(view.has_value()) << view.error().message;
+      EXPECT_EQ(view->as_of.revision, 0U);
+      EXPECT_EQ(view->as_of.time, time);
+      EXPECT_FALSE(view->entries.at(0)->has_call());
+      EXPECT_FALSE(view->entries.at(1)->has_call());
+      EXPECT_EQ(view->directory->user_count(), 0U);
+    }
+    for (const core::Ways ways : {bit(Way::individual), core::kAllWays}) {
+      auto of_user = calls_of(company, {2}, ways, 9);
+      of_user.moment = moment;
+      const auto view = read_user_calls_now(store(), of_user);
+      ASSERT_TRUE(view.has_value()) << view.error().message;
+      EXPECT_EQ(view->as_of.revision, 0U);
+      EXPECT_EQ(view->as_of.time, time);
+      EXPECT_TRUE(view->calls.empty());
+      EXPECT_FALSE(view->last);
+      EXPECT_EQ(view->directory->user_count(), 0U);
+    }
+  };
+  for (const CompanyId company : {CompanyId{1}, CompanyId{9}}) {
+    expect_nothing(company, {0, std::nullopt}, Time{INT64_MIN});
+    expect_nothing(company, {std::nullopt, before}, before);
+    expect_nothing(company, {0, first}, first);  // as a further page is asked for
+  }
+  auto later = about({1}, {{{1}, {{2}}}});
+  later.moment = {std::nullopt, first};
+  const auto view = read_access_now(store(), later);
+  ASSERT_TRUE(view.has_value()) << view.error().message;
+  EXPECT_EQ(view->as_of.revision, 2U) << "a revision holds from its very time on";
+  later.moment = {1, std::nullopt};
+  EXPECT_EQ(read_access_now(store(), later)->as_of.time, first);
+  later.moment = {3, std::nullopt};
+  EXPECT_EQ(read_access_now(store(), later).error().code, Code::invalid_argument);
+  later.moment = {std::nullopt, Time{first.micros + 1}};
+  EXPECT_EQ(read_access_now(store(), later).error().code, Code::invalid_argument);
+  later.company = {9};
+  later.moment = {1, std::nullopt};
+  EXPECT_EQ(read_access_now(store(), later).error().code, Code::invalid_argument);
+}
+
 // A user's own calls are found among those of others, and a page looks at no more than it may.
 TEST_P(StoreSuite, AUsersCallsAreFoundPageByPage) {
   std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};

@@ -276,6 +276,24 @@ std::string encode_change(const ChangeHead& head, std::uint32_t count, std::stri
   return out;
 }
 
+core::Stamp previous_of(const Change& change) {
+  return std::visit(
+      [](const auto& one) {
+        if constexpr (requires { one.previous; }) return one.previous;
+        return core::Stamp{};
+      },
+      change);
+}
+
+core::Revision dead_since_of(const Change& change) {
+  return std::visit(
+      [](const auto& one) {
+        if constexpr (requires { one.dead_since; }) return one.dead_since;
+        return core::Revision{0};
+      },
+      change);
+}
+
 std::optional<ChangeHead> decode_change_head(std::string_view value) {
   ByteReader reader(value);
   ChangeHead head = read_head(reader);

@@ -68,6 +68,10 @@ struct KeyChanged {
 };
 using Change = std::variant<GrantChanged, ShareChanged, CallChanged, ThingChanged, KeyChanged>;
 
+// Of a change to a call; zero of others.
+core::Stamp previous_of(const Change& change);
+core::Revision dead_since_of(const Change& change);
+
 // What every part says of its revision.
 struct ChangeHead {
   Digest previous_hash{};  // zero for a company's first part

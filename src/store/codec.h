@@ -200,6 +200,10 @@ struct Horizon {
 std::string encode_value(const Horizon& horizon);
 std::optional<Horizon> decode_horizon(std::string_view bytes);
 
+// Up to which revision a company's record is of releases that kept no history of access: a Horizon
+// without its head. No row: none of it.
+inline constexpr char kUnmarkedTag = 'd';
+
 // A grant that expires, by its time: who takes away what has expired goes along these. One whose
 // grant is gone or says something else means nothing.
 struct ExpiryKey {

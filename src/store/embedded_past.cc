@@ -15,14 +15,12 @@ constexpr unsigned kOwnWays =
 
 void EmbeddedStore::read_past_access(AccessCommand command, AccessDone done) {
   auto job = [this, command = std::move(command), done] { done(find_past_access(command)); };
-  if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
-  earshot::wake(pool_);
+  submit_long(std::move(job), done);
 }
 
 void EmbeddedStore::read_past_user_calls(UserCallsCommand command, UserCallsDone done) {
   auto job = [this, command = std::move(command), done] { done(find_past_user_calls(command)); };
-  if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
-  earshot::wake(pool_);
+  submit_long(std::move(job), done);
 }
 
 Result<AccessView> EmbeddedStore::find_past_access(const AccessCommand& command) {

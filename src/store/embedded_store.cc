@@ -152,16 +152,19 @@ Result<std::unique_ptr<Store>> open_embedded_on(EmbeddedOptions options, rocksdb
 }
 
 ReadPool::ReadPool(std::size_t threads, std::size_t queue_max)
-    : queue_max_(queue_max), threads_count_(std::max<std::size_t>(threads, 1)) {
+    : queue_max_(queue_max),
+      threads_count_(std::max<std::size_t>(threads, 1)),
+      long_running_max_(std::max<std::size_t>(threads_count_ / 2, 1)) {
   for (std::size_t i = 0; i < threads_count_; ++i) threads_.emplace_back([this] { work(); });
 }
 
 ReadPool::~ReadPool() { stop(); }
 
-bool ReadPool::submit(std::function<void()> job) {
+bool ReadPool::submit(std::function<void()> job, Length length) {
   const std::lock_guard lock(mutex_);
-  if (stopping_ || jobs_.size() >= queue_max_) return false;
-  jobs_.push_back(std::move(job));
+  auto& jobs = length == Length::any ? long_jobs_ : jobs_;
+  if (stopping_ || jobs.size() >= queue_max_) return false;
+  jobs.push_back(std::move(job));
   return true;
 }
 
@@ -179,10 +182,18 @@ void ReadPool::stop() {
 void ReadPool::work() {
   std::vector<std::function<void()>> taken;
   while (true) {
+    bool is_long = false;
     {
       std::unique_lock lock(mutex_);
-      more_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
+      more_.wait(lock, [this] { return stopping_ || !jobs_.empty() || may_take_long(); });
+      is_long = jobs_.empty();
+      // Who has a long job already will take the rest of them.
+      if (is_long && !may_take_long()) return;
+      if (is_long) {
+        ++long_running_;
+        taken.push_back(std::move(long_jobs_.front()));
+        long_jobs_.pop_front();
+      }
       // Each thread its part, so that a disk has something to do for all of them.
       const std::size_t part = (jobs_.size() + threads_count_ - 1) / threads_count_;
       for (std::size_t left = std::min(part, kJobsAtOnceMax); left > 0; --left) {
@@ -193,6 +204,10 @@ void ReadPool::work() {
     const HeldWakes until_all_are_done;
     for (const auto& job : taken) job();
     taken.clear();
+    if (!is_long) continue;
+    const std::lock_guard lock(mutex_);
+    --long_running_;
+    if (may_take_long()) more_.notify_one();
   }
 }
 
@@ -250,6 +265,17 @@ Status EmbeddedStore::load_cursor_secret() {
   }
   fill_random(cursor_secret_);
   rocksdb::WriteBatch batch;
+  // What is there was written by a release that kept no history of access.
+  const Snapshot snapshot(*rocks_);
+  TRY(snapshot.each_company(Family::changes, [&](CompanyId company) -> Status {
+    return snapshot.find_head(
+        company,
+        [&](const ChangeKey& key, const ChangeHead&, std::string_view, std::string_view) -> Status {
+          batch.Put(rocks_->family(Family::meta), encode_company_key(kUnmarkedTag, company),
+                    encode_value(Horizon{key.revision, std::nullopt}));
+          return {};
+        });
+  }));
   batch.Put(rocks_->family(Family::meta), place, encode_cursor_secret(cursor_secret_));
   // Synced: what was signed with it is to hold after a crash.
   const rocksdb::Status written = rocks_->write(batch, true);

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/wake.h"
 #include "store/commit_queue.h"
 #include "store/company_state.h"
 #include "store/embedded.h"
@@ -50,22 +51,31 @@ Status sync_directory(const std::string& path);
 // Takes jobs on a few threads; refuses more than it may hold. Who submits wakes it.
 class ReadPool final : public Sleeper {
  public:
+  // Of a long job nobody knows how much it reads: no more than half of the threads have one, so
+  // that the others' reads find a thread.
+  enum class Length { some_rows, any };
+
+  // `queue_max` of each length may wait.
   ReadPool(std::size_t threads, std::size_t queue_max);
   ~ReadPool() override;
   // Whether the job was taken.
-  bool submit(std::function<void()> job);
+  bool submit(std::function<void()> job, Length length = Length::some_rows);
   void wake() override { more_.notify_all(); }
   // Runs what was taken, then ends the threads.
   void stop();
 
  private:
   void work();
+  bool may_take_long() const { return !long_jobs_.empty() && long_running_ < long_running_max_; }
 
   const std::size_t queue_max_;
   const std::size_t threads_count_;
+  const std::size_t long_running_max_;
   std::mutex mutex_;
   std::condition_variable more_;
   std::deque<std::function<void()>> jobs_;
+  std::deque<std::function<void()>> long_jobs_;
+  std::size_t long_running_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
@@ -103,7 +113,8 @@ class EmbeddedStore final : public Store {
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
   Status load_keys_and_sweeps();
-  // Makes it with the store, or when a store of an older release is opened.
+  // Makes it with the store, or when a store of an older release is opened; then also notes up to
+  // where the record is of that release.
   Status load_cursor_secret();
   Status copy_to(const std::string& directory);
 
@@ -122,6 +133,14 @@ class EmbeddedStore final : public Store {
   // The people of this published revision, or null where memory does not hold them.
   Result<PeoplePtr> try_read_people(CompanyState& state, core::Revision revision, Rocks::Tier tier,
                                     bool& begin_again);
+  // What may read much, on the pool; `done` is told where too much of it waits.
+  template <class Done>
+  void submit_long(std::function<void()> job, const Done& done) {
+    if (!pool_->submit(std::move(job), ReadPool::Length::any)) {
+      return done(unavailable("too many reads of many rows wait for the disk"));
+    }
+    earshot::wake(pool_);
+  }
   // The same for moments other than now.
   void read_past_access(AccessCommand command, AccessDone done);
   void read_past_user_calls(UserCallsCommand command, UserCallsDone done);

@@ -388,6 +388,27 @@ TEST_F(Embedded, AStoreOfAnOlderReleaseGetsASecretForItsCursors) {
   EXPECT_EQ(open()->cursor_secret(), secret);
 }
 
+// From there on its record says since when what was swept had been dead.
+TEST_F(Embedded, UpToWhereTheRecordIsOfAnOlderReleaseIsNoted) {
+  ASSERT_TRUE(load_now(*open(), small_company()).has_value());
+  const auto noted = [&](bool is_of_an_older_release) {
+    auto rocks = store::Rocks::open({.directory = options.directory + "/" + store::kRowsDirectory,
+                                     .block_cache_bytes = 1 << 20});
+    rocksdb::WriteBatch batch;
+    if (is_of_an_older_release) batch.Delete((*rocks)->family(store::Family::meta), "c");
+    EXPECT_TRUE((*rocks)->write(batch, true).ok());
+    const auto row = (*rocks)->get(store::Family::meta,
+                                   store::encode_company_key(store::kUnmarkedTag, CompanyId{1}));
+    EXPECT_TRUE(row.has_value());
+    return *row ? store::decode_horizon(**row)->revision : 0;
+  };
+  EXPECT_EQ(noted(true), 0U);
+  open();
+  EXPECT_EQ(noted(false), 1U);
+  ASSERT_TRUE(load_now(*open(), {{{1}, false, core::Company{{1}, "Renamed"}}}).has_value());
+  EXPECT_EQ(noted(false), 1U);
+}
+
 TEST_F(Embedded, ManyDeadRowsAreSweptInBoundedChanges) {
   const auto store = open();
   std::vector<core::Record> records = small_company(1);

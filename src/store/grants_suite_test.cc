@@ -320,6 +320,35 @@ TEST_P(GrantsSuite, AllGrantsOfAUserOrCallGoInOneRevision) {
   expect_sound();
 }
 
+// Rows that have ended, or whose user was removed and put again, are none of them.
+TEST_P(GrantsSuite, HowManyGrantsThereAreIsToldOfLiveOnesAlone) {
+  load_small_company();
+  ask({.calls = {{{1}, {{1}}}, {{2}, {{1}}}, {{3}, {{1}}}, {{4}, {{1}}}},
+       .terms = {{}, {in(5), "ends"}, {in(6), ""}, {}}});
+  ask({.calls = {{{5}, {{1}}}}});
+  now_ += 5;
+  Asked all{.operation = Operation::remove, .all_of = UserId{1}, .all_of_max = 3};
+  EXPECT_EQ(refusal_of<core::TooManyGrants>(all).count, 4U);
+  all.all_of_max = 1;
+  EXPECT_EQ(refusal_of<core::TooManyGrants>(all).count, 4U);
+  now_ += 1;
+  all.all_of_max = 3;
+  all.is_dry_run = true;
+  EXPECT_EQ(ask(all).results.size(), 3U) << "five rows, and three that give access";
+  core::User user;
+  user.id = {1};
+  ASSERT_TRUE(load_now(store(), {{{1}, true, user}, {{1}, false, user}}).has_value());
+  give({2}, {{1}});
+  give({3}, {{1}});
+  all.all_of_max = 1;
+  EXPECT_EQ(refusal_of<core::TooManyGrants>(all).count, 2U);
+  all.all_of_max = 2;
+  all.is_dry_run = false;
+  EXPECT_EQ(ask(all).results, (std::vector<core::PairResult>{{{2}, {1}, removed, 0, {}},
+                                                             {{3}, {1}, removed, 0, {}}}));
+  expect_sound();
+}
+
 // What was done before it is there when it is carried out, and what is done after it stays.
 TEST_P(GrantsSuite, AllMeansThoseOfTheMomentOfTheCommit) {
   load_small_company();
@@ -392,6 +421,73 @@ TEST_P(GrantsSuite, ACallThatChangedSinceIsAConflict) {
   EXPECT_EQ(ask(all).results.size(), 2U);
   all.if_revision = newest() + 1;
   EXPECT_EQ(error_of(all), Code::not_found);
+}
+
+TEST_P(GrantsSuite, OfManyCallsThoseThatChangedSinceAreNamed) {
+  constexpr std::uint64_t kCalls = 1'000;
+  std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}}};
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    core::User user;
+    user.id = {id};
+    records.push_back({{1}, false, user});
+  }
+  Asked asked;
+  for (std::uint64_t id = 1; id <= kCalls; ++id) {
+    core::Call call;
+    call.id = {id};
+    records.push_back({{1}, false, call});
+    asked.calls.push_back({{id}, {{1}}});
+  }
+  load_in_parts(records);
+  asked.if_revision = newest();
+  EXPECT_EQ(ask(asked).results.size(), kCalls) << "the load itself is not later";
+  EXPECT_EQ(refusal_of<core::ChangedCalls>(asked).ids.size(), kCalls);
+  asked.if_revision = newest();
+  for (const std::uint64_t id : {1, 500, 1'000}) give({id}, {{2}});
+  ASSERT_TRUE(load_now(store(), {{{1}, false, core::ShareLine{{77}, {2}}}}).has_value());
+  EXPECT_EQ(refusal_of<core::ChangedCalls>(asked).ids,
+            (std::vector<CallId>{{1}, {77}, {500}, {1'000}}));
+  const Asked all{
+      .operation = Operation::remove, .all_of = UserId{1}, .if_revision = asked.if_revision};
+  EXPECT_EQ(refusal_of<core::ChangedCalls>(all).ids,
+            (std::vector<CallId>{{1}, {77}, {500}, {1'000}}));
+  std::erase_if(asked.calls, [](const core::CallUsers& named) {
+    return named.call.value == 77 || named.call.value % 500 <= 1;
+  });
+  EXPECT_EQ(outcomes_of(ask(asked)), Outcomes(asked.calls.size(), already));
+}
+
+// A change counts when it closed access, not when its rows are swept.
+TEST_P(GrantsSuite, SweepingWhatWasRemovedIsNoChangeOfACall) {
+  load_small_company();
+  for (std::uint64_t call = 1; call <= 3; ++call) give({call}, {{1}, {2}});
+  ASSERT_TRUE(load_now(store(), {{{1}, false, core::ShareLine{{2}, {1}}}}).has_value());
+  const core::Revision before = newest();
+  core::User user;
+  user.id = {1};
+  core::Call call;
+  call.id = {3};
+  const auto loaded = load_now(
+      store(), {{{1}, true, user}, {{1}, false, user}, {{1}, true, call}, {{1}, false, call}});
+  ASSERT_TRUE(loaded.has_value());
+  const core::Revision removed = before + 1;
+  const auto refusals = [&](core::Revision since) {
+    auto outcome =
+        write_now(store(), command_of({.calls = {{{1}, {{3}}}, {{2}, {{3}}}, {{3}, {{3}}}},
+                                       .is_dry_run = true,
+                                       .if_revision = since}));
+    EXPECT_TRUE(outcome.has_value());
+    const auto* const changed = std::get_if<core::ChangedCalls>(&outcome->decision);
+    return changed ? changed->ids : std::vector<CallId>();
+  };
+  for (int i = 0; i < 20; ++i) {  // before, while and after it is swept, where there is a sweep
+    EXPECT_EQ(refusals(removed), std::vector<CallId>());
+    EXPECT_EQ(refusals(before), (std::vector<CallId>{{1}, {2}, {3}}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  open();
+  EXPECT_EQ(refusals(removed), std::vector<CallId>());
+  EXPECT_EQ(refusals(before), (std::vector<CallId>{{1}, {2}, {3}}));
 }
 
 TEST_P(GrantsSuite, AGrantEndsAtItsVeryInstant) {
@@ -468,25 +564,34 @@ TEST_P(GrantsSuite, WhatHasExpiredIsSweptAsAChange) {
 }
 
 TEST_P(GrantsSuite, MoreThanOneSweepTakesIsSweptInSteps) {
-  constexpr std::uint64_t kUsers = 2'500;
+  constexpr std::uint64_t kUsers = 50, kCalls = 50;
   std::vector<core::Record> records = {{{1}, false, core::Company{{1}, ""}},
                                        {{2}, false, core::Company{{2}, ""}}};
   for (const CompanyId company : {CompanyId{1}, CompanyId{2}}) {
-    core::Call call;
-    call.id = {1};
-    records.push_back({company, false, call});
-    const std::uint64_t users = company.value == 1 ? kUsers : 3;
-    for (std::uint64_t id = 1; id <= users; ++id) {
+    for (std::uint64_t id = 1; id <= kUsers; ++id) {
       core::User user;
       user.id = {id};
+      core::Call call;
+      call.id = {id};
       records.push_back({company, false, user});
-      records.push_back(
-          {company, false, core::GrantLine{{1}, {id}, {in(static_cast<std::int64_t>(id)), ""}}});
+      records.push_back({company, false, call});
     }
   }
   ASSERT_TRUE(load_now(store(), records).has_value());
+  std::int64_t last = 0;
+  for (const CompanyId company : {CompanyId{1}, CompanyId{2}}) {
+    Asked asked{.company = company};
+    for (std::uint64_t call = 1; call <= (company.value == 1 ? kCalls : 1); ++call) {
+      core::CallUsers& named = asked.calls.emplace_back(core::CallUsers{{call}, {}});
+      for (std::uint64_t user = 1; user <= kUsers; ++user) {
+        named.users.push_back({user});
+        asked.terms.push_back({in(++last), ""});
+      }
+    }
+    ask(asked);
+  }
   const core::Revision before = newest();
-  now_ += kUsers;
+  now_ += last;
   open_sweeping();
   ASSERT_TRUE(come_to([&] { return grants().empty(); }));
   EXPECT_GE(newest(), before + 3);

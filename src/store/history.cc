@@ -17,14 +17,22 @@ namespace {
 // Where no revision was made yet.
 constexpr Time kBeforeAll{INT64_MIN};
 
-// The newest change of the same call before this one.
-core::Stamp previous_of(const Change& change) {
-  return std::visit(
-      [](const auto& one) {
-        if constexpr (requires { one.previous; }) return one.previous;
-        return core::Stamp{};
+// Which row of its call a change is of, and whether there was one before and is one after.
+struct RowChange {
+  std::pair<std::size_t, UserId> row;
+  bool was_there = false;
+  bool is_there = false;
+};
+RowChange row_change_of(const Change& change) {
+  RowChange told{{change.index(), {}}};
+  std::visit(
+      [&told](const auto& one) {
+        if constexpr (requires { one.user; }) told.row.second = one.user;
+        if constexpr (requires { one.before; }) told.was_there = static_cast<bool>(one.before);
+        if constexpr (requires { one.before; }) told.is_there = static_cast<bool>(one.after);
       },
       change);
+  return told;
 }
 
 CallId call_of(const Change& change) {
@@ -71,6 +79,19 @@ struct Past::Pending {
   core::Stamp newest;  // of its changes that are not undone yet
   core::CallEntry entry;
   Rewind rewind;
+  // Where what was undone last put a row where none was: which, and by which revision.
+  std::optional<std::pair<core::Revision, std::pair<std::size_t, UserId>>> put{};
+
+  // Whether a change took away what was dead: a sweep does, and who writes a row anew takes the
+  // dead one away first. Of those who took theirs away and put it again it says so, too. REQUIRES:
+  // it is asked of each change, newest first.
+  bool may_have_swept(const Change& change, core::Revision revision, Operation operation) {
+    const RowChange told = row_change_of(change);
+    const bool is_anew = put == std::pair(revision, told.row);
+    put.reset();
+    if (!told.was_there && told.is_there) put.emplace(revision, told.row);
+    return told.was_there && !told.is_there && (operation == Operation::sweep || is_anew);
+  }
 };
 
 Past::Past(Rocks& rocks, const CompanyState& company)
@@ -90,6 +111,13 @@ Result<std::unique_ptr<Past>> Past::open(Rocks& rocks, const CompanyState& compa
     const auto horizon = decode_horizon(*cut);
     if (!horizon) return corrupt("meta");
     past->horizon_ = *horizon;
+  }
+  const auto unmarked =
+      TRY(past->snapshot_.get(Family::meta, encode_company_key(kUnmarkedTag, company.id)));
+  if (unmarked) {
+    const auto to = decode_horizon(*unmarked);
+    if (!to) return corrupt("meta");
+    past->unmarked_to_ = to->revision;
   }
   TRY(past->find_moment(moment, now));
   return past;
@@ -218,12 +246,18 @@ Status Past::rewind(std::vector<Pending>& pending) {
     if (!changes_->status().ok()) return from_rocksdb(changes_->status(), "reading a change");
     if (!changes_->Valid()) return corrupt("changes");
     const auto key = decode_change_key(view(changes_->key()));
+    const auto head = decode_change_head(view(changes_->value()));
     const auto changes = decode_changes_of(view(changes_->value()), is_wanted);
-    if (!key || !changes || key->company != company_ || key->revision != newest.revision) {
+    if (!key || !head || !changes || key->company != company_ || key->revision != newest.revision) {
       return corrupt("changes");
     }
     for (auto change = changes->rbegin(); change != changes->rend(); ++change) {
       Pending& one = pending[places.at(call_of(*change))];
+      const bool may_have_swept = one.may_have_swept(*change, key->revision, head->operation);
+      if (may_have_swept && key->revision <= unmarked_to_) {
+        return gone("the history of call " + to_string(one.call) + " is kept from revision " +
+                    std::to_string(key->revision) + " on");
+      }
       one.rewind.undo(*change);
       one.newest = std::min(one.newest, previous_of(*change));
     }

@@ -60,7 +60,8 @@ class Past {
   // The newest revision up to then that changed the directory or a key.
   core::Revision directory_revision() const { return directory_revision_; }
 
-  // The calls, in the order asked; none is null.
+  // The calls, in the order asked; none is null. Errors: also gone, where a release that kept no
+  // history of access has since taken away rows of one that were dead, or may have been.
   Result<std::vector<core::PackedEntryPtr>> entries(std::span<const CallId> calls);
 
   // As much of the directory as decides about these users of these calls: the users, those above
@@ -113,6 +114,8 @@ class Past {
   const std::unique_ptr<rocksdb::Iterator> changes_;
   std::unique_ptr<rocksdb::Iterator> directory_;
   Horizon horizon_;
+  core::Revision unmarked_to_ =
+      0;  // up to there, what was swept does not say since when it was dead
   AsOf as_of_;
   core::Revision directory_revision_ = 0;
   std::optional<core::Stamp> company_removal_;

@@ -81,6 +81,31 @@ class HandRun {
       ASSERT_TRUE(rocks_->db().CompactRange(all, rocks_->family(family), nullptr, nullptr).ok());
     }
   }
+  // Leaves the record as a release did that kept no history of access: sweeps do not say since when
+  // rows were dead.
+  void forget_since_when() {
+    rocksdb::WriteBatch batch;
+    const auto parts = rocks_->iterate(Family::changes);
+    for (parts->SeekToFirst(); parts->Valid(); parts->Next()) {
+      const auto part = decode_change(view(parts->value()));
+      ASSERT_TRUE(part.has_value());
+      ChangeWriter writer;
+      for (const Change& change : part->changes) {
+        std::visit(
+            [&writer](auto one) {
+              if constexpr (requires { one.dead_since; }) one.dead_since = 0;
+              writer.add(one);
+            },
+            change);
+      }
+      batch.Put(rocks_->family(Family::changes), parts->key(), writer.finish(part->head));
+    }
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+      batch.Put(rocks_->family(Family::meta), encode_company_key(kUnmarkedTag, CompanyId{id}),
+                encode_value(Horizon{timeline.newest({id}), std::nullopt}));
+    }
+    ASSERT_TRUE(rocks_->write(batch, false).ok());
+  }
   core::Revision horizon(CompanyId company) const { return rocks_->horizons().of(company); }
 
   Result<std::unique_ptr<Past>> past(CompanyId company, const Moment& moment) {
@@ -326,7 +351,31 @@ std::vector<core::Record> random_load(test::RandomRecords& random) {
   return records;
 }
 
-void run_random_history(std::uint64_t seed, int steps, bool spill) {
+// Each call as it was, or not at all: how many there were, and how many are gone.
+void expect_calls_or_gone(HandRun& run, CompanyId company, core::Revision revision,
+                          std::size_t& told, std::size_t& gone) {
+  if (revision < run.horizon(company)) return;
+  SCOPED_TRACE("company " + to_string(company) + ", revision " + std::to_string(revision));
+  const auto then = run.timeline.at(company, revision).load(company);
+  const auto past = run.past(company, {revision, std::nullopt});
+  ASSERT_TRUE(past.has_value()) << past.error().message;
+  for (std::uint64_t id = 1; id <= kCalls; ++id) {
+    const std::vector<CallId> one = {{id}};
+    const auto entries = (*past)->entries(one);
+    if (!entries) {
+      ASSERT_EQ(entries.error().code, Code::gone) << entries.error().message;
+      ++gone;
+      continue;
+    }
+    ++told;
+    const auto there = then.entries.find({id});
+    const core::CallEntry expected =
+        there == then.entries.end() ? core::CallEntry{} : there->second;
+    EXPECT_EQ(text_of(entries->front()->unpack()), text_of(expected)) << "call " << id;
+  }
+}
+
+void run_random_history(std::uint64_t seed, int steps, bool spill, int old_steps = 0) {
   SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
   test::RandomRecords random(seed, {.companies = kCompanies, .users = kUsers, .calls = kCalls});
   HandRun run;
@@ -344,6 +393,7 @@ void run_random_history(std::uint64_t seed, int steps, bool spill) {
     }
   };
   for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+    if (old_steps > 0 && step == old_steps) run.forget_since_when();
     // The clock stands still now and then, and jumps back.
     run.now.micros += random.percent(10) ? -5'000 : static_cast<std::int64_t>(random.below(3'000));
     const CompanyId company = random.id<CompanyId>(kCompanies);
@@ -362,17 +412,29 @@ void run_random_history(std::uint64_t seed, int steps, bool spill) {
       }
       run.cut({run.now.micros - static_cast<std::int64_t>(random.below(100'000))});
     }
-    check_some(3);
+    if (old_steps == 0) check_some(3);
   }
+  std::size_t told = 0, gone = 0;
   for (std::uint64_t id = 1; id <= kCompanies; ++id) {
     for (core::Revision n = 0; n <= run.timeline.newest({id}); ++n) {
       if (testing::Test::HasFailure()) return;
-      expect_as_it_was(run, random, {id}, n);
+      if (old_steps > 0) {
+        expect_calls_or_gone(run, {id}, n, told, gone);
+      } else {
+        expect_as_it_was(run, random, {id}, n);
+      }
     }
   }
+  EXPECT_EQ(gone > 0, old_steps > 0);
+  EXPECT_EQ(told > 0, old_steps > 0);
 }
 
 TEST(History, IsWhatTheModelKept) { run_random_history(test::test_seed(), 500, false); }
+
+// What an older release swept is told as it was, or refused: never otherwise.
+TEST(History, OfARecordThatDoesNotSaySinceWhenRowsWereDeadSomeIsGone) {
+  run_random_history(test::test_seed(), 300, false, 200);
+}
 
 TEST(History, IsWhatTheModelKeptWhereLoadsSpill) {
   run_random_history(test::test_seed(), 120, true);

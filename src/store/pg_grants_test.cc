@@ -9,12 +9,14 @@
 #include <thread>
 #include <utility>
 
+#include "store/pg_statements.h"
 #include "store/postgres_testing.h"
 
 namespace earshot::test {
 namespace {
 
 using std::chrono::milliseconds;
+using store::must;
 using store::PgProxy;
 struct PostgresGrants : Postgres {};
 
@@ -259,13 +261,37 @@ TEST_F(PostgresGrants, CallsThatChangedElsewhereAreNamed) {
   asked.all_of = std::monostate();
   asked.if_revision = 100;
   const auto early = write_now(*store, give_all({{{3}, {{6}}}}));
-  EXPECT_EQ(early ? Code{} : early.error().code, Code::unavailable);
+  EXPECT_EQ(early ? Code{} : early.error().code, Code::conflict);
   database.ask("UPDATE earshot.companies SET horizon = 3 WHERE company_id = 1");
   asked.if_revision = 2;
   const auto gone = write_now(*store, give_all({{{3}, {{6}}}}));
   EXPECT_EQ(gone ? Code{} : gone.error().code, Code::gone);
   asked.if_revision = 3;
   EXPECT_TRUE(write_now(*store, give_all({{{3}, {{6}}}})).has_value());
+}
+
+// Whether the planner knows how many there are or not, and however long ago the revision was.
+TEST_F(PostgresGrants, CallsThatChangedAreFoundByTheIndexOfTheirChanges) {
+  database.ask(
+      "INSERT INTO earshot.changes SELECT 7, n, 0, true, now(), 1, 'give', 'x', '',"
+      " ARRAY[1 + n / 3], 1, '\\x00', sha256('x') FROM generate_series(1, 60000) n");
+  for (const bool is_analyzed : {false, true}) {
+    if (is_analyzed) database.ask("ANALYZE earshot.changes");
+    const auto session =
+        database.connect({.settings = {{"enable_seqscan", "off"},
+                                       {"enable_hashjoin", "off"},
+                                       {"enable_mergejoin", "off"},
+                                       {"plan_cache_mode", "force_generic_plan"}}});
+    must(session->run_text("PREPARE find (bigint, bigint, bigint[]) AS " +
+                           std::string(store::kFindChangedAfter.text)));
+    const auto plan = must(session->run_text("EXPLAIN EXECUTE find (7, 2, '{77, 78}')"));
+    std::string lines;
+    for (int row = 0; row < plan.rows(); ++row) {
+      lines += std::string(PQgetvalue(plan.get(), row, 0)) + "\n";
+    }
+    EXPECT_NE(lines.find("changes_by_call"), std::string::npos) << lines;
+    EXPECT_EQ(lines.find("changes_pkey"), std::string::npos) << lines;
+  }
 }
 
 // In the order in which they were asked, although many share a transaction.

@@ -15,8 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kPairsTogetherMax = 100'000;  // of commands that share a transaction
-constexpr std::size_t kFewCallsMax = 100;  // looked for one by one in the record of changes
-constexpr std::size_t kTriesAtOnce = 3;    // after which a pause comes between
+constexpr std::size_t kTriesAtOnce = 3;             // after which a pause comes between
 constexpr milliseconds kPauseFirst{50};
 constexpr milliseconds kPauseLast{1000};
 constexpr std::size_t kCommittersMax = 10'000;  // idle ones beyond are forgotten
@@ -107,7 +106,7 @@ void PgCommitter::load() {
 
 PgQuery PgCommitter::find_changed_after(core::Revision revision,
                                         std::span<const std::uint64_t> calls) const {
-  PgQuery query{calls.size() <= kFewCallsMax ? &kFindChangedAfter : &kFindManyChangedAfter};
+  PgQuery query{&kFindChangedAfter};
   query.params.add(company_).add(revision).add_numbers(calls);
   return query;
 }

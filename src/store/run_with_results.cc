@@ -109,21 +109,47 @@ Result<std::variant<std::vector<core::CallUsers>, core::Decision>> Transaction::
     }
     count = named.users.size();
   } else {
-    ASSERT(entries_.empty());  // rows of commands before it are not in the store yet
     const UserId user = std::get<UserId>(asked.all_of);
     if (!TRY(people(working))->directory.find_user(user)) return Found(core::UnknownUsers{{user}});
-    TRY(ground_.rocks.scan(
-        Family::by_user, encode_user_prefix(company, user), nullptr,
-        [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
-          const auto key = decode_user_call_key(key_bytes);
-          const auto value = decode_user_call_value(value_bytes);
-          if (!key || !value) return corrupt("by_user");
-          if (value->grant && ++count <= asked.all_of_max) calls.push_back({key->call, {user}});
-          return true;
-        }));
+    count = TRY(find_grants_of(working, user, false, asked.all_of_max, calls));
+    // Of so many some may be dead, or have expired and await their sweep.
+    if (count > asked.all_of_max) {
+      count = TRY(find_grants_of(working, user, true, asked.all_of_max, calls));
+    }
   }
   if (count > asked.all_of_max) return Found(core::TooManyGrants{count});
   return Found(std::move(calls));
+}
+
+Result<std::size_t> Transaction::find_grants_of(WorkingCompany& working, UserId user,
+                                                bool only_live, std::size_t calls_max,
+                                                std::vector<core::CallUsers>& calls) {
+  ASSERT(entries_.empty());  // rows of commands before it are not in the store yet
+  const CompanyId company = working.state->id;
+  calls.clear();
+  std::size_t count = 0;
+  TRY(ground_.rocks.scan(
+      Family::by_user, encode_user_prefix(company, user), nullptr,
+      [&](std::string_view key_bytes, std::string_view value_bytes) -> Result<bool> {
+        const auto key = decode_user_call_key(key_bytes);
+        const auto value = decode_user_call_value(value_bytes);
+        if (!key || !value) return corrupt("by_user");
+        if (!value->grant) return true;
+        if (only_live && !TRY(has_live_grant(working, key->call, user))) return true;
+        if (++count <= calls_max) calls.push_back({key->call, {user}});
+        return true;
+      }));
+  return count;
+}
+
+Result<bool> Transaction::has_live_grant(const WorkingCompany& working, CallId call, UserId user) {
+  const CompanyId company = working.state->id;
+  const auto value = TRY(ground_.rocks.get(
+      Family::calls, encode_key(CallRowKey{company, call, RowKind::grant, user})));
+  const auto row = value ? decode_grant_row(*value) : std::nullopt;
+  if (!row || !row->grant) return corrupt("calls");
+  if (working.removals && working.removals->killed_at(call, user, row->stamp) != 0) return false;
+  return !row->grant->expires_at || core::is_live(*row->grant->expires_at, judged_at(working));
 }
 
 Status Transaction::check_reach(const WorkingCompany& working, core::Revision if_revision) const {
@@ -142,16 +168,53 @@ Status Transaction::check_reach(const WorkingCompany& working, core::Revision if
 Result<bool> Transaction::has_changed_after(WorkingCompany& working, CallId call,
                                             core::Revision revision) {
   const core::EntryPtr seen = TRY(entry(working.state->id, call))->now();
-  if (seen->newest.revision > revision) return true;
-  if (!working.removals || working.removals->empty()) return false;
-  // Rows of a user or company that was removed since, and not swept yet.
-  const Removals& removals = *working.removals;
-  const auto died_after = [&](const auto& row) {
-    return removals.killed_at(call, row.user, row.stamp) > revision;
-  };
-  return (seen->call && removals.company.killed_at(seen->call_stamp) > revision) ||
-         std::ranges::any_of(seen->shares, died_after) ||
-         std::ranges::any_of(seen->grants, died_after);
+  if (working.removals && !working.removals->empty()) {
+    // Rows of a user or company that was removed since, and not swept yet.
+    const Removals& removals = *working.removals;
+    const auto died_after = [&](const auto& row) {
+      return removals.killed_at(call, row.user, row.stamp) > revision;
+    };
+    const bool has_died = (seen->call && removals.company.killed_at(seen->call_stamp) > revision) ||
+                          std::ranges::any_of(seen->shares, died_after) ||
+                          std::ranges::any_of(seen->grants, died_after);
+    if (has_died) return true;
+  }
+  // That what was dead is swept changes nothing for anybody: it counts when it died.
+  core::Stamp newest = seen->newest;
+  std::unique_ptr<rocksdb::Iterator> changes;
+  while (newest.revision > revision) {
+    if (newest.revision > working.state->head.revision) return true;  // by a command before it
+    if (!changes) changes = ground_.rocks.iterate(Family::changes);
+    const auto died_at = TRY(find_sweep(*changes, working.state->id, call, newest));
+    if (!died_at || *died_at > revision) return true;
+  }
+  return false;
+}
+
+Result<std::optional<core::Revision>> Transaction::find_sweep(rocksdb::Iterator& changes,
+                                                              CompanyId company, CallId call,
+                                                              core::Stamp& newest) {
+  using Found = std::optional<core::Revision>;
+  changes.SeekForPrev(encode_key(ChangeKey{company, newest.revision, newest.n}));
+  if (!changes.status().ok()) return from_rocksdb(changes.status(), "reading a change");
+  if (!changes.Valid()) return corrupt("changes");
+  const auto key = decode_change_key(view(changes.key()));
+  const auto head = decode_change_head(view(changes.value()));
+  if (!key || !head || key->company != company || key->revision != newest.revision) {
+    return corrupt("changes");
+  }
+  if (head->operation != Operation::sweep) return Found();
+  const auto swept =
+      decode_changes_of(view(changes.value()), [call](CallId changed) { return changed == call; });
+  if (!swept || swept->empty()) return corrupt("changes");
+  core::Revision died_at = 0;
+  for (const Change& change : *swept) {
+    const core::Revision dead_since = dead_since_of(change);
+    if (dead_since == 0) return Found();  // a grant that has expired
+    died_at = std::max(died_at, dead_since);
+    newest = std::min(newest, previous_of(change));
+  }
+  return Found(died_at);
 }
 
 }  // namespace earshot::store

@@ -194,8 +194,18 @@ class Transaction final : public core::RecordTarget {
   // The grants that are all of the user or call, expired ones too; or why they cannot be had.
   Result<std::variant<std::vector<core::CallUsers>, core::Decision>> find_all(
       WorkingCompany& working, const WithResults& asked);
+  // The calls that the user has grants of, as many as may be, and how many there are in all: of all
+  // rows that stand, or of those that give access. REQUIRES: no command came before.
+  Result<std::size_t> find_grants_of(WorkingCompany& working, UserId user, bool only_live,
+                                     std::size_t calls_max, std::vector<core::CallUsers>& calls);
+  Result<bool> has_live_grant(const WorkingCompany& working, CallId call, UserId user);
   Status check_reach(const WorkingCompany& working, core::Revision if_revision) const;
+  // Whether anything of the call has changed for anybody. REQUIRES: the record reaches so far back.
   Result<bool> has_changed_after(WorkingCompany& working, CallId call, core::Revision revision);
+  // Where a call's newest change only swept what was dead: since when it was, and `newest` goes to
+  // the change before it. Else nothing.
+  Result<std::optional<core::Revision>> find_sweep(rocksdb::Iterator& changes, CompanyId company,
+                                                   CallId call, core::Stamp& newest);
   void open_revision(WorkingCompany& working, Operation operation, const Origin& origin);
   Status close_revision(WorkingCompany& working);
   Status write_part(WorkingCompany& working, bool last);

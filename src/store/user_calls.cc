@@ -136,8 +136,7 @@ Status collect_all(const UserCallsCommand& command, RowsOfUser& rows, Collector&
 void EmbeddedStore::read_user_calls(UserCallsCommand command, UserCallsDone done) {
   if (!command.moment.is_now()) return read_past_user_calls(std::move(command), std::move(done));
   auto job = [this, command = std::move(command), done] { done(find_user_calls(command)); };
-  if (!pool_->submit(std::move(job))) return done(unavailable("too many reads wait for the disk"));
-  earshot::wake(pool_);
+  submit_long(std::move(job), done);
 }
 
 Result<UserCallsView> EmbeddedStore::find_user_calls(const UserCallsCommand& command) {

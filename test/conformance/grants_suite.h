@@ -1,6 +1,8 @@
 // Commands with results, waited for: what the tests of every store and those of one share.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -78,6 +80,18 @@ class GrantsSuite : public StoreSuite {
     auto outcome = write_now(store(), command_of(asked));
     EXPECT_FALSE(outcome.has_value());
     return outcome ? Code{} : outcome.error().code;
+  }
+
+  // Of many records, loads of some each: a store may put each record of a load in a file of its
+  // own.
+  void load_in_parts(std::vector<core::Record> records) {
+    constexpr std::size_t kTogether = 100;
+    for (std::size_t i = 0; i < records.size(); i += kTogether) {
+      const auto first = records.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto last =
+          records.begin() + static_cast<std::ptrdiff_t>(std::min(i + kTogether, records.size()));
+      ASSERT_TRUE(load_now(store(), {first, last}).has_value());
+    }
   }
 
   Time in(std::int64_t micros) const { return Time{now_ + micros}; }
