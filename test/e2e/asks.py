@@ -113,7 +113,8 @@ class GrantsAsk(Ask):
     def __init__(self, method, pairs, all_of=None, key=None, dry_run=False, since=None,
                  changed_at=None):
         self.method, self.pairs, self.all_of, self.dry_run = method, pairs, all_of, dry_run
-        self.key, self.since, self.changed_at = key, since, changed_at or {}
+        self.key, self.since = key, since
+        self.changed_at = {} if changed_at is None else changed_at  # the worker's own, which grows
         self.body = {"allOf": {"callId": str(all_of)}} if all_of else {
             "grants": [{**pair_of(call, user), **terms_of(grant)} for call, user, grant in pairs]
         }
