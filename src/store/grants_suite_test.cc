@@ -559,6 +559,9 @@ TEST_P(GrantsSuite, WhatHasExpiredIsSweptAsAChange) {
   EXPECT_EQ(grants()[1], (core::GrantLine{{2}, {3}, {}}));
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(newest(), before + 3) << "where nothing has ended, nothing changes";
+  const Asked unless_changed{
+      .calls = {{{1}, {{4}}}, {{4}, {{4}}}}, .is_dry_run = true, .if_revision = before + 2};
+  EXPECT_EQ(refusal_of<core::ChangedCalls>(unless_changed).ids, std::vector<CallId>{{1}});
   EXPECT_EQ(listed({1}), std::vector<UserId>{{3}});
   expect_sound();
 }
