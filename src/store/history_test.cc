@@ -63,6 +63,14 @@ class HandRun {
     commit(transaction);
   }
 
+  // What a command comes to, which is not carried out.
+  Outcome decide(const GrantCommand& command) {
+    Transaction transaction(ground(), now);
+    auto outcome = transaction.run(command);
+    EXPECT_TRUE(outcome.has_value()) << outcome.error().message;
+    return outcome ? std::move(*outcome) : Outcome();
+  }
+
   // Whether nothing is left to sweep.
   bool sweep(CompanyId company, std::size_t rows_max) {
     Transaction transaction(ground(), now);
@@ -623,6 +631,47 @@ TEST(History, ADeadRowAndTheOneInItsPlaceMayLieInTwoParts) {
       EXPECT_EQ(text_of((*past->entries(one))[0]->unpack()), "call of workspace 0; share 1")
           << "revision " << revision << ", call " << call;
     }
+  }
+}
+
+// Of rows that are dead and await their sweep, commands see nothing but the change that killed
+// them.
+TEST(Sweep, WhatAwaitsItCountsFromItsRemovalOn) {
+  HandRun run;
+  run.load(company_of(2, 3));
+  for (std::uint64_t call = 1; call <= 3; ++call) run.write(Operation::give, {1}, {pair(call, 1)});
+  const core::Revision before = run.timeline.newest({1});
+  core::User user;
+  user.id = {1};
+  run.load({{{1}, true, user}, {{1}, false, user}});
+  run.write(Operation::give, {1}, {pair(3, 1)});
+  const auto changed_since = [&run](core::Revision revision) {
+    WithResults asked;
+    asked.if_revision = revision;
+    const auto outcome = run.decide({.operation = Operation::give,
+                                     .company = {1},
+                                     .calls = {pair(1, 2), pair(2, 2)},
+                                     .origin = {make_request_id(), "KEY"},
+                                     .with_results = std::make_shared<WithResults>(asked)});
+    const auto* const changed = std::get_if<core::ChangedCalls>(&outcome.decision);
+    return changed ? changed->ids.size() : 0;
+  };
+  const auto count_all = [&run] {
+    WithResults asked;
+    asked.all_of = UserId{1};
+    const auto outcome = run.decide({.operation = Operation::remove,
+                                     .company = {1},
+                                     .calls = {},
+                                     .origin = {make_request_id(), "KEY"},
+                                     .with_results = std::make_shared<WithResults>(asked)});
+    const auto* const too_many = std::get_if<core::TooManyGrants>(&outcome.decision);
+    return too_many ? too_many->count : 0;
+  };
+  for (bool is_swept = false;; is_swept = run.sweep({1}, 2)) {
+    EXPECT_EQ(changed_since(before), 2U);
+    EXPECT_EQ(changed_since(before + 1), 0U);
+    EXPECT_EQ(count_all(), 1U);
+    if (is_swept) break;
   }
 }
 
