@@ -30,8 +30,10 @@ namespace earshot::store {
 // How long a read waits for a revision that is being published.
 inline constexpr std::chrono::seconds kReadPatience{5};
 
-// Memory for whole directories of the past, about; one is kept however large it is.
+// Memory for whole directories of the past, about, and for calls of the past that are explained to
+// everybody; one of each is kept however large it is.
 inline constexpr std::uint64_t kPastDirectoriesBytes = 64 << 20;
+inline constexpr std::uint64_t kPastEntriesBytes = 16 << 20;
 
 // A server that ends without a word forgets so much of a day's requests.
 inline constexpr std::chrono::seconds kUsageSavedEvery{10};
@@ -127,6 +129,10 @@ class EmbeddedStore final : public Store {
   void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
   Result<AccessView> find_past_access(const AccessCommand& command);
   Result<UserCallsView> find_past_user_calls(const UserCallsCommand& command);
+  // The calls as they were, kept for those who ask for the next page of the same answer.
+  Result<std::vector<core::PackedEntryPtr>> find_entries_for_pages(const CompanyState& state,
+                                                                   Past& past,
+                                                                   std::span<const CallId> calls);
   // The whole directory as it was, if it is in memory; else null.
   DirectoryPtr find_known_directory(const CompanyState& state, const Past& past);
   // The store as of the revision of a company that is published now, or a later one.
@@ -178,6 +184,7 @@ class EmbeddedStore final : public Store {
   KeyTable keys_;
   Companies companies_;
   PastDirectories past_directories_;
+  PastEntries past_entries_;
   Digest cursor_secret_{};
   KeysUnderWay keys_under_way_;
   const std::shared_ptr<ReadPool> pool_;
