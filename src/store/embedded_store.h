@@ -30,10 +30,8 @@ namespace earshot::store {
 // How long a read waits for a revision that is being published.
 inline constexpr std::chrono::seconds kReadPatience{5};
 
-// Memory for whole directories of the past, about, and for calls of the past that are explained to
-// everybody; one of each is kept however large it is.
+// Memory for whole directories of the past, about; one is kept however large it is.
 inline constexpr std::uint64_t kPastDirectoriesBytes = 64 << 20;
-inline constexpr std::uint64_t kPastEntriesBytes = 16 << 20;
 
 // A server that ends without a word forgets so much of a day's requests.
 inline constexpr std::chrono::seconds kUsageSavedEvery{10};

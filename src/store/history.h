@@ -3,14 +3,10 @@
 // asked for; not with the age of the store.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,6 +15,7 @@
 #include "core/packed_entry.h"
 #include "store/codec.h"
 #include "store/company_state.h"
+#include "store/kept_past.h"
 #include "store/rewind.h"
 #include "store/rocks.h"
 #include "store/snapshot.h"
@@ -28,50 +25,8 @@ namespace earshot::store {
 
 using DirectoryPtr = std::shared_ptr<const core::Directory>;
 
-// What was made of the past, whole directories or calls, for the next page of the same answer:
-// those used last. Any thread.
-template <class Key, class Pointer>
-class KeptPast {
- public:
-  // The newest of them is kept however large it is.
-  explicit KeptPast(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
-
-  // Null where it is not here.
-  Pointer find(const Key& key) {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(kept_, key, &Kept::key);
-    if (found == kept_.end()) return nullptr;
-    kept_.splice(kept_.begin(), kept_, found);
-    return found->thing;
-  }
-
-  void keep(const Key& key, Pointer thing) {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(kept_, [&](const Kept& kept) { return kept.key == key; });  // two made it at once
-    kept_.push_front({key, std::move(thing)});
-    std::uint64_t bytes = 0;
-    auto kept = kept_.begin();
-    do {
-      bytes += kept->thing->memory_bytes();
-      ++kept;
-    } while (kept != kept_.end() && bytes + kept->thing->memory_bytes() <= bytes_max_);
-    kept_.erase(kept, kept_.end());
-  }
-
- private:
-  struct Kept {
-    Key key;
-    Pointer thing;
-  };
-
-  const std::uint64_t bytes_max_;
-  std::mutex mutex_;
-  std::list<Kept> kept_;  // those used last first
-};
-
-// By the revision that made them, and by the revision they are as of.
+// Whole directories, by the revision that made them.
 using PastDirectories = KeptPast<std::pair<CompanyId, core::Revision>, DirectoryPtr>;
-using PastEntries = KeptPast<std::tuple<CompanyId, CallId, core::Revision>, core::PackedEntryPtr>;
 
 // One question about the past: all answers are of one revision and from one snapshot. It may wait
 // for the disk. Not thread-safe.
