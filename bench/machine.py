@@ -52,8 +52,13 @@ class Process:
         return self.status_bytes("RssAnon")
 
     def peak_bytes(self):
-        """The most memory that it ever had, pages of files included."""
+        """The most memory that it ever had, or since begin_peak(), pages of files included."""
         return self.status_bytes("VmHWM")
+
+    def begin_peak(self):
+        """Forgets the most that it had so far, and gives what it has now."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        return self.peak_bytes()
 
     def status_bytes(self, name):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

@@ -90,10 +90,10 @@ def run_pgbench(ground, script, clients, seconds, things=1):
                        p50_us=0, foreign=foreign, beside_us=found.server_us)
 
 
-def earshot(ground, loop, side, seconds, answer):
+def earshot(ground, loop, side, seconds, answer_bytes):
     if not ground.options.quick:
-        run_closed(ground, loop, side, WARM_UP_SECONDS, len(answer))
-    return run_closed(ground, loop, side, seconds, len(answer))
+        run_closed(ground, loop, side, WARM_UP_SECONDS, answer_bytes)
+    return run_closed(ground, loop, side, seconds, answer_bytes)
 
 
 # --- Reads ---------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def read_1(ground):
         rate = max(side.per_second for side in sides.values())
         cpu_us = min(side.cpu_us for side in sides.values())
         beside_us = min(side.beside_us for side in sides.values())
-        ours = sides["Earshot"] = earshot(ground, loop, side, ground.options.seconds, answer)
+        ours = sides["Earshot"] = earshot(ground, loop, side, ground.options.seconds, len(answer))
         rounds.append({"sides": sides, "figures": {
             "rate": ours.per_second / rate, "cpu": cpu_us / ours.cpu_us,
             "database": beside_us / ours.beside_us, "database_us": ours.beside_us}})
@@ -129,7 +129,7 @@ def read_many(ground, things, in_flight):
     for _ in rounds_of(ground):
         alone, many = (
             earshot(ground, Closed(f"pg-read-{things}", False, things, count), side,
-                    ground.options.seconds, answer) for count in (1, in_flight))
+                    ground.options.seconds, len(answer)) for count in (1, in_flight))
         rounds.append({"sides": {"Earshot, 1 in flight": alone,
                                  f"Earshot, {in_flight} in flight": many}, "figures": {
             "p50": alone.p50_us / 1000, "p99": alone.p99_us / 1000,
@@ -162,7 +162,7 @@ def gives(ground, in_flight):
         sides = {clients_text(clients): run_pgbench(ground, script, clients, seconds)
                  for clients in sorted({1, in_flight})}
         bare, alone = sides[clients_text(in_flight)], sides[clients_text(1)]
-        ours = sides["Earshot"] = earshot(ground, loop, side, seconds, answer)
+        ours = sides["Earshot"] = earshot(ground, loop, side, seconds, len(answer))
         rounds.append({"sides": sides, "figures": {
             "ratio": ours.per_second / bare.per_second,
             "alone": ours.per_second / alone.per_second,
@@ -189,7 +189,7 @@ def one_at_a_time(ground):
     rounds = []
     for _ in rounds_of(ground):
         bare = run_pgbench(ground, script, 1, ground.options.seconds)
-        ours = earshot(ground, loop, side, ground.options.seconds, answer)
+        ours = earshot(ground, loop, side, ground.options.seconds, len(answer))
         rounds.append({"sides": {clients_text(1): bare, "Earshot": ours}, "figures": {
             "ratio": ours.per_second / bare.per_second}})
     ground.stop(side.process)
@@ -205,12 +205,12 @@ def check_1(ground):
     read = Closed("pg-read-1", gives=False, things=1, in_flight=IN_FLIGHT)
     check = Closed("pg-check-1", gives=False, things=1, in_flight=IN_FLIGHT, checks=True)
     side = serve(ground)
-    answers = (wire.read_calls(side, ground.data.calls[:1])[0],
-               access.sample_answer(side, ground.data, 1))
+    lengths = (len(wire.read_calls(side, ground.data.calls[:1])[0]),
+               access.check_bytes(side, ground.data, check.things))
     rounds = []
     for _ in rounds_of(ground):
-        reads, checks = (earshot(ground, loop, side, ground.options.seconds, answer)
-                         for loop, answer in zip((read, check), answers))
+        reads, checks = (earshot(ground, loop, side, ground.options.seconds, length)
+                         for loop, length in zip((read, check), lengths))
         rounds.append({"sides": {"read of 1 call": reads, "check of 1 pair": checks}, "figures": {
             "ratio": checks.cpu_us / reads.cpu_us, "database": checks.beside_us / reads.beside_us,
             "database_us": checks.beside_us}})
@@ -222,10 +222,10 @@ def check_10000(ground):
     database_of(ground)
     loop = Closed("pg-check-10000", gives=False, things=10_000, in_flight=2, checks=True)
     side = serve(ground)
-    answer = access.sample_answer(side, ground.data, loop.things)
+    answer_bytes = access.check_bytes(side, ground.data, loop.things)
     rounds = []
     for _ in rounds_of(ground):
-        ours = earshot(ground, loop, side, ground.options.seconds, answer)
+        ours = earshot(ground, loop, side, ground.options.seconds, answer_bytes)
         rounds.append({"sides": {"Earshot": ours}, "figures": {
             "by_cpu": 1e6 / ours.cpu_us * loop.things,
             "database_us": ours.beside_us / loop.things}})

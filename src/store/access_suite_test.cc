@@ -360,6 +360,22 @@ TEST_P(StoreSuite, AccessIsNeverOfTwoRevisions) {
   EXPECT_GT(reads, 0);
 }
 
+TEST_P(StoreSuite, ACallOfThePastIsReadOnceForAllPagesOfAnAnswer) {
+  load_small_company();
+  auto page = about({1}, {{{1}, {}}});
+  page.everybody = true;
+  page.moment.revision = give({1}, {{1}});
+  const auto first = read_access_now(store(), page);
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  ASSERT_EQ(first->entries.at(0)->granted().size(), 1U);
+  const core::Revision later = give({1}, {{2}});
+  const auto second = read_access_now(store(), page);
+  ASSERT_TRUE(second.has_value()) << second.error().message;
+  EXPECT_EQ(second->entries.at(0), first->entries[0]) << "this one, and not one like it";
+  page.moment.revision = later;
+  EXPECT_EQ(read_access_now(store(), page)->entries.at(0)->granted().size(), 2U);
+}
+
 TEST_P(StoreSuite, TheSecretOfCursorsStaysTheSame) {
   const Digest secret = store().cursor_secret();
   EXPECT_NE(secret, Digest{});

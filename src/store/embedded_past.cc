@@ -35,16 +35,32 @@ Result<AccessView> EmbeddedStore::find_past_access(const AccessCommand& command)
   }
   AccessView view;
   view.as_of = past->as_of();
-  view.entries = TRY(past->entries(calls));
+  view.entries =
+      TRY(command.everybody ? find_entries_for_pages(state, *past, calls) : past->entries(calls));
   view.directory = find_known_directory(state, *past);
   if (!view.directory && command.everybody) {
     view.directory = TRY(past->whole_directory());
-    past_directories_.keep(state.id, past->directory_revision(), view.directory);
+    past_directories_.keep({state.id, past->directory_revision()}, view.directory);
   } else if (!view.directory) {
     view.directory = TRY(past->directory_of(users, view.entries));
   }
   TRY(past->confirm());
   return view;
+}
+
+Result<std::vector<core::PackedEntryPtr>> EmbeddedStore::find_entries_for_pages(
+    const CompanyState& state, Past& past, std::span<const CallId> calls) {
+  std::vector<core::PackedEntryPtr> entries;
+  entries.reserve(calls.size());
+  for (const CallId& call : calls) {
+    core::PackedEntryPtr entry = past_entries_.find({state.id, call, past.as_of().revision});
+    if (!entry) {
+      entry = std::move(TRY(past.entries({&call, 1})).front());
+      past_entries_.keep({state.id, call, past.as_of().revision}, entry);
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
 }
 
 Result<UserCallsView> EmbeddedStore::find_past_user_calls(const UserCallsCommand& command) {
@@ -77,7 +93,7 @@ DirectoryPtr EmbeddedStore::find_known_directory(const CompanyState& state, cons
   if (people && people->directory_revision <= past.as_of().revision) {
     return {people, &people->directory};
   }
-  return past_directories_.find(state.id, past.directory_revision());
+  return past_directories_.find({state.id, past.directory_revision()});
 }
 
 }  // namespace earshot::store

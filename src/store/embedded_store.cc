@@ -244,6 +244,7 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       cache_(options_.cache_bytes),
       companies_(*rocks_),
       past_directories_(kPastDirectoriesBytes),
+      past_entries_(kPastEntriesBytes),
       pool_(std::make_shared<ReadPool>(options_.read_threads, options_.read_queue_max)),
       queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
 

@@ -146,6 +146,10 @@ class EmbeddedStore final : public Store {
   void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
   Result<AccessView> find_past_access(const AccessCommand& command);
   Result<UserCallsView> find_past_user_calls(const UserCallsCommand& command);
+  // The calls as they were, kept for those who ask for the next page of the same answer.
+  Result<std::vector<core::PackedEntryPtr>> find_entries_for_pages(const CompanyState& state,
+                                                                   Past& past,
+                                                                   std::span<const CallId> calls);
   // The whole directory as it was, if it is in memory; else null.
   DirectoryPtr find_known_directory(const CompanyState& state, const Past& past);
   // The store as of the revision of a company that is published now, or a later one.
@@ -197,6 +201,7 @@ class EmbeddedStore final : public Store {
   KeyTable keys_;
   Companies companies_;
   PastDirectories past_directories_;
+  PastEntries past_entries_;
   Digest cursor_secret_{};
   KeysUnderWay keys_under_way_;
   const std::shared_ptr<ReadPool> pool_;

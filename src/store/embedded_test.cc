@@ -644,6 +644,12 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
     ASSERT_TRUE(
         write_now(*store, command_of(store::Operation::remove, {1}, {{{1}, {{1}}}})).has_value());
   }
+  store::AccessCommand too_old;
+  too_old.company = {1};
+  too_old.calls = {{{1}, {}}};
+  too_old.everybody = true;
+  too_old.moment.revision = 3;
+  ASSERT_TRUE(read_access_now(*store, too_old).has_value());  // and the call of then is kept
   const std::uint64_t before = store->verify()->changes;
   now_micros += 120'000'000;
   ASSERT_TRUE(
@@ -659,9 +665,6 @@ TEST_F(Embedded, RetentionCutsTheRecordAndKeepsTheState) {
   EXPECT_EQ(read_now(*store, {1}, {{1}})->revision, 22U);
   // What is asked for by a time within the retention is there, though its revision is older.
   EXPECT_TRUE(see(*store, {std::nullopt, Time{now_micros - 60'000'000}}).granted.empty());
-  store::AccessCommand too_old;
-  too_old.company = {1};
-  too_old.moment.revision = 3;
   const auto refused = read_access_now(*store, too_old);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::gone);

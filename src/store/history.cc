@@ -46,32 +46,6 @@ CallId call_of(const Change& change) {
 
 }  // namespace
 
-DirectoryPtr PastDirectories::find(CompanyId company, core::Revision directory_revision) {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::ranges::find_if(kept_, [&](const Kept& kept) {
-    return kept.company == company && kept.directory_revision == directory_revision;
-  });
-  if (found == kept_.end()) return nullptr;
-  kept_.splice(kept_.begin(), kept_, found);
-  return found->directory;
-}
-
-void PastDirectories::keep(CompanyId company, core::Revision directory_revision,
-                           DirectoryPtr directory) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(kept_, [&](const Kept& kept) {  // two may have loaded it at once
-    return kept.company == company && kept.directory_revision == directory_revision;
-  });
-  kept_.push_front({company, directory_revision, std::move(directory)});
-  std::uint64_t bytes = 0;
-  auto kept = kept_.begin();
-  do {
-    bytes += kept->directory->memory_bytes();
-    ++kept;
-  } while (kept != kept_.end() && bytes + kept->directory->memory_bytes() <= bytes_max_);
-  kept_.erase(kept, kept_.end());
-}
-
 // A call that has changed since.
 struct Past::Pending {
   std::size_t place = 0;  // among the calls asked for

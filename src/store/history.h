@@ -4,11 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +15,7 @@
 #include "core/packed_entry.h"
 #include "store/codec.h"
 #include "store/company_state.h"
+#include "store/kept_past.h"
 #include "store/rewind.h"
 #include "store/rocks.h"
 #include "store/snapshot.h"
@@ -25,27 +25,8 @@ namespace earshot::store {
 
 using DirectoryPtr = std::shared_ptr<const core::Directory>;
 
-// Whole directories of the past, for the next page of the same answer: those used last. Any thread.
-class PastDirectories {
- public:
-  // The newest of them is kept however large it is.
-  explicit PastDirectories(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
-
-  // Null where it is not here.
-  DirectoryPtr find(CompanyId company, core::Revision directory_revision);
-  void keep(CompanyId company, core::Revision directory_revision, DirectoryPtr directory);
-
- private:
-  struct Kept {
-    CompanyId company;
-    core::Revision directory_revision = 0;
-    DirectoryPtr directory;
-  };
-
-  const std::uint64_t bytes_max_;
-  std::mutex mutex_;
-  std::list<Kept> kept_;  // those used last first
-};
+// Whole directories, by the revision that made them.
+using PastDirectories = KeptPast<std::pair<CompanyId, core::Revision>, DirectoryPtr>;
 
 // One question about the past: all answers are of one revision and from one snapshot. It may wait
 // for the disk. Not thread-safe.

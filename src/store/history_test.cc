@@ -688,17 +688,17 @@ DirectoryPtr directory_of_users(std::uint64_t users) {
 TEST(PastDirectories, KeepsThoseUsedLastUpToItsBound) {
   const std::uint64_t bytes = directory_of_users(100)->memory_bytes();
   PastDirectories kept(2 * bytes + bytes / 2);
-  kept.keep({1}, 5, directory_of_users(100));
-  kept.keep({1}, 6, directory_of_users(100));
-  EXPECT_NE(kept.find({1}, 5), nullptr);
-  EXPECT_EQ(kept.find({2}, 5), nullptr);
-  kept.keep({2}, 5, directory_of_users(100));
-  EXPECT_NE(kept.find({1}, 5), nullptr);
-  EXPECT_EQ(kept.find({1}, 6), nullptr) << "it was used least lately";
-  EXPECT_NE(kept.find({2}, 5), nullptr);
-  kept.keep({3}, 1, directory_of_users(5000));
-  EXPECT_NE(kept.find({3}, 1), nullptr) << "one is kept however large it is";
-  EXPECT_EQ(kept.find({2}, 5), nullptr);
+  kept.keep({{1}, 5}, directory_of_users(100));
+  kept.keep({{1}, 6}, directory_of_users(100));
+  EXPECT_NE(kept.find({{1}, 5}), nullptr);
+  EXPECT_EQ(kept.find({{2}, 5}), nullptr);
+  kept.keep({{2}, 5}, directory_of_users(100));
+  EXPECT_NE(kept.find({{1}, 5}), nullptr);
+  EXPECT_EQ(kept.find({{1}, 6}), nullptr) << "it was used least lately";
+  EXPECT_NE(kept.find({{2}, 5}), nullptr);
+  kept.keep({{3}, 1}, directory_of_users(5000));
+  EXPECT_NE(kept.find({{3}, 1}), nullptr) << "one is kept however large it is";
+  EXPECT_EQ(kept.find({{2}, 5}), nullptr);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ class PastRead final : public PgRead {
       : PgRead(Kind::alone, command.company, command.at_least, std::move(command.asker)),
         clock_(clock),
         everybody_(command.everybody),
+        kept_(command.kept),
         of_user_(command.user),
         moment_(command.moment),
         done_(std::move(done)) {
@@ -46,6 +47,7 @@ class PastRead final : public PgRead {
   void answer(Status status) override {
     if (!status) return done_(status.error());
     if (error_) return done_(*error_);
+    if (kept_) keep_calls();
     done_(std::move(view_));
   }
 
@@ -66,6 +68,8 @@ class PastRead final : public PgRead {
 
   void take_moment(const PgResult& found);
   void refuse(const PgResult& found);
+  bool find_kept_calls();
+  void keep_calls();
   void take_calls_of_user(const PgResult& found);
   void take_rows(const PgResult& rows);
   void take_list(const PgResult& list);
@@ -83,6 +87,7 @@ class PastRead final : public PgRead {
 
   const Clock& clock_;
   const bool everybody_;
+  PastEntries* const kept_;
   const std::optional<PastCommand::OfUser> of_user_;
   const Moment moment_;
   const std::function<void(Result<PastView>)> done_;
@@ -245,7 +250,31 @@ void PastRead::take_moment(const PgResult& found) {
   }
   const bool has_changed = directory_revision_ != found.number(0, column::newest_directory);
   if (has_changed && as_of.revision < found.number(0, column::versions_from)) return refuse(found);
-  stage_ = of_user_ ? Stage::calls_of_user : Stage::rows;
+  if (kept_ && find_kept_calls()) {
+    stage_ = Stage::over;
+  } else {
+    stage_ = of_user_ ? Stage::calls_of_user : Stage::rows;
+  }
+}
+
+// Whether all of them were there.
+bool PastRead::find_kept_calls() {
+  for (const core::CallUsers& named : view_.calls) {
+    core::PackedEntryPtr entry = kept_->find({company, named.call, view_.as_of.revision});
+    if (!entry) {
+      view_.entries.clear();
+      return false;
+    }
+    view_.entries.push_back(std::move(entry));
+  }
+  return true;
+}
+
+// What is answered is what a primary told that has proved to be the primary.
+void PastRead::keep_calls() {
+  for (std::size_t i = 0; i < view_.calls.size(); ++i) {
+    kept_->keep({company, view_.calls[i].call, view_.as_of.revision}, view_.entries[i]);
+  }
 }
 
 void PastRead::refuse(const PgResult& found) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/decide.h"
+#include "store/kept_past.h"
 #include "store/pg_reads.h"
 #include "store/store.h"
 
@@ -19,6 +20,9 @@ struct PastCommand {
   CompanyId company;
   std::vector<core::CallUsers> calls;
   bool everybody = false;
+  // Where calls that are read with everybody are kept for the next page; null otherwise. It
+  // outlives the read.
+  PastEntries* kept = nullptr;
   // In place of calls, those that a user may have had.
   struct OfUser {
     UserId user;

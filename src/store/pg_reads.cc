@@ -224,13 +224,15 @@ PgReadPtr make_calls_read(ReadCommand command, Store::ReadDone done) {
   return std::make_unique<CallsRead>(std::move(command), std::move(done));
 }
 
-PgReadPtr make_access_read(const Clock& clock, AccessCommand command, Store::AccessDone done) {
+PgReadPtr make_access_read(const Clock& clock, PastEntries& kept, AccessCommand command,
+                           Store::AccessDone done) {
   if (command.moment.is_now()) {
     return std::make_unique<AccessRead>(clock, std::move(command), std::move(done));
   }
   PastCommand past{.company = command.company,
                    .calls = std::move(command.calls),
                    .everybody = command.everybody,
+                   .kept = command.everybody ? &kept : nullptr,
                    .user = {},
                    .moment = command.moment,
                    .at_least = command.at_least,
@@ -250,6 +252,7 @@ PgReadPtr make_user_calls_read(const Clock& clock, UserCallsCommand command,
       .company = command.company,
       .calls = {},
       .everybody = false,
+      .kept = nullptr,
       .user = PastCommand::OfUser{command.user, command.ways, command.after, command.calls_max},
       .moment = command.moment,
       .at_least = command.at_least,

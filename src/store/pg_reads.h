@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "store/kept_past.h"
 #include "store/pg_connection.h"
 #include "store/pg_directories.h"
 #include "store/store.h"
@@ -70,9 +71,10 @@ class PgRead {
   virtual void answer(Status status) = 0;
 };
 
-// `clock` outlives them.
+// `clock` and `kept`, for calls of the past, outlive them.
 PgReadPtr make_calls_read(ReadCommand command, Store::ReadDone done);
-PgReadPtr make_access_read(const Clock& clock, AccessCommand command, Store::AccessDone done);
+PgReadPtr make_access_read(const Clock& clock, PastEntries& kept, AccessCommand command,
+                           Store::AccessDone done);
 PgReadPtr make_user_calls_read(const Clock& clock, UserCallsCommand command,
                                Store::UserCallsDone done);
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/kept_past.h"
 #include "store/pg_directories.h"
 #include "store/pg_proof.h"
 #include "store/pg_url.h"
@@ -56,6 +57,7 @@ struct PgSite {
   PgKeys keys;
   PgDirectories directories;
   PgDirectories past_directories;  // of earlier revisions; of a company the one asked for last
+  PastEntries past_entries{kPastEntriesBytes};
 
   struct Counters {
     std::atomic<std::uint64_t> transactions{0}, changes{0}, unknown_outcomes{0}, retries{0},

@@ -208,7 +208,8 @@ void PostgresStore::read(ReadCommand command, ReadDone done) {
 void PostgresStore::read_access(AccessCommand command, AccessDone done) {
   with_reader(
       [this, command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
-        reader.read(make_access_read(site_.options.clock, std::move(command), std::move(done)));
+        reader.read(make_access_read(site_.options.clock, site_.past_entries, std::move(command),
+                                     std::move(done)));
       });
 }
 
