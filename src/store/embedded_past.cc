@@ -13,12 +13,12 @@ constexpr unsigned kOwnWays =
 
 }  // namespace
 
-void EmbeddedStore::read_past_access(AccessCommand command, AccessDone done) {
+void EmbeddedStore::read_past_access(AccessCommand command, const AccessDone& done) {
   auto job = [this, command = std::move(command), done] { done(find_past_access(command)); };
   submit_long(std::move(job), done);
 }
 
-void EmbeddedStore::read_past_user_calls(UserCallsCommand command, UserCallsDone done) {
+void EmbeddedStore::read_past_user_calls(UserCallsCommand command, const UserCallsDone& done) {
   auto job = [this, command = std::move(command), done] { done(find_past_user_calls(command)); };
   submit_long(std::move(job), done);
 }

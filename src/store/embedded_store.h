@@ -142,8 +142,8 @@ class EmbeddedStore final : public Store {
     earshot::wake(pool_);
   }
   // The same for moments other than now.
-  void read_past_access(AccessCommand command, AccessDone done);
-  void read_past_user_calls(UserCallsCommand command, UserCallsDone done);
+  void read_past_access(AccessCommand command, const AccessDone& done);
+  void read_past_user_calls(UserCallsCommand command, const UserCallsDone& done);
   Result<AccessView> find_past_access(const AccessCommand& command);
   Result<UserCallsView> find_past_user_calls(const UserCallsCommand& command);
   // The calls as they were, kept for those who ask for the next page of the same answer.

@@ -41,12 +41,6 @@ INSTANTIATE_TEST_SUITE_P(
                         "WithSpills", [](auto& options) { options.load_memory_bytes = 1; }, 180)),
     [](const auto& kind) { return kind.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(Embedded, GrantsSuite,
-                         testing::Values(embedded("AsShipped", [](auto&) {}),
-                                         embedded("WithoutCache",
-                                                  [](auto& options) { options.cache_bytes = 0; })),
-                         [](const auto& kind) { return kind.param.name; });
-
 struct Embedded : testing::Test {
   Embedded() {
     options.directory = directory.path() + "/store";
@@ -774,27 +768,30 @@ TEST_F(Embedded, AnswersLeaveTheDiskAfterTheirTime) {
   options.expiry_every = std::chrono::milliseconds(5);
   options.idempotency_keep = std::chrono::seconds(10);
   constexpr int kAnswers = 2'300;  // more than one step takes
-  {
-    const auto store = open();
-    ASSERT_TRUE(load_now(*store, small_company(1)).has_value());
-    std::atomic<int> answered{0};
-    for (int i = 0; i < kAnswers; ++i) {
-      if (i == kAnswers - 100) now_micros += 1;
-      store->write(command_of({.calls = {{{1}, {{1}}}}, .key = std::to_string(i)}),
-                   [&](const auto& outcome) { answered += outcome.has_value() ? 1 : 1000; });
-      if (i == kAnswers - 101)
-        while (answered < i + 1) std::this_thread::yield();
-    }
-    while (answered < kAnswers) std::this_thread::yield();
-    ASSERT_EQ(answered, kAnswers);
-    now_micros += 10'000'000;
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    EXPECT_TRUE(store->verify()->faults.empty());
+  auto store = open();
+  ASSERT_TRUE(load_now(*store, small_company(1)).has_value());
+  std::atomic<int> answered{0};
+  for (int i = 0; i < kAnswers; ++i) {
+    if (i == kAnswers - 100) now_micros += 1;
+    store->write(command_of({.calls = {{{1}, {{1}}}}, .key = std::to_string(i)}),
+                 [&](const auto& outcome) { answered += outcome.has_value() ? 1 : 1000; });
+    while (i == kAnswers - 101 && answered < i + 1) std::this_thread::yield();
   }
-  auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
-  ASSERT_TRUE(rocks.has_value());
-  EXPECT_EQ(small_rows(**rocks, "a").size(), 100U);
-  EXPECT_EQ(small_rows(**rocks, "t").size(), 100U);
+  while (answered < kAnswers) std::this_thread::yield();
+  ASSERT_EQ(answered, kAnswers);
+  now_micros += 10'000'000;
+  const auto rows_left = [&](const char* tag) {
+    const auto rocks = store::Rocks::open({.directory = options.directory + "/rows"});
+    return rocks ? small_rows(**rocks, tag).size() : 0;
+  };
+  for (int i = 0; i < 50 && (i == 0 || rows_left("a") > 100); ++i) {
+    if (!store) store = open();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_TRUE(store->verify()->faults.empty());
+    store.reset();
+  }
+  EXPECT_EQ(rows_left("a"), 100U);
+  EXPECT_EQ(rows_left("t"), 100U);
 }
 
 }  // namespace

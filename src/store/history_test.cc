@@ -701,5 +701,15 @@ TEST(PastDirectories, KeepsThoseUsedLastUpToItsBound) {
   EXPECT_EQ(kept.find({{2}, 5}), nullptr);
 }
 
+TEST(PastDirectories, KeepsFewHoweverSmallTheyAre) {
+  PastDirectories kept(1 << 20);
+  for (core::Revision revision = 0; revision <= kKeptOfThePastMax; ++revision) {
+    kept.keep({{1}, revision}, directory_of_users(1));
+  }
+  EXPECT_EQ(kept.find({{1}, 0}), nullptr);
+  EXPECT_NE(kept.find({{1}, 1}), nullptr);
+  EXPECT_NE(kept.find({{1}, kKeptOfThePastMax}), nullptr);
+}
+
 }  // namespace
 }  // namespace earshot::store

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <mutex>
@@ -14,11 +15,14 @@
 
 namespace earshot::store {
 
+// Few, since they are looked through one by one.
+inline constexpr std::size_t kKeptOfThePastMax = 64;
+
 // Things that stay as they are, by what made them so: those used last. Any thread.
 template <class Key, class Pointer>
 class KeptPast {
  public:
-  // The newest of them is kept however large it is.
+  // The newest of them is kept however large it is, and kKeptOfThePastMax at most.
   explicit KeptPast(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
   // Null where it is not here.
@@ -34,6 +38,7 @@ class KeptPast {
     const std::lock_guard lock(mutex_);
     std::erase_if(kept_, [&](const Kept& kept) { return kept.key == key; });  // two made it at once
     kept_.push_front({key, std::move(thing)});
+    if (kept_.size() > kKeptOfThePastMax) kept_.pop_back();
     std::uint64_t bytes = 0;
     auto kept = kept_.begin();
     do {

@@ -41,7 +41,7 @@ class PastRead final : public PgRead {
     if (everybody_) return DirectoryWish{true, directory_revision_};
     return std::nullopt;  // the people that are asked about are looked up
   }
-  void take_directory(DirectoryPtr directory) override { view_.directory = std::move(directory); }
+  void take_directory(const DirectoryPtr& directory) override { view_.directory = directory; }
   bool is_complete() const override { return error_ || (stage_ == Stage::over && view_.directory); }
 
   void answer(Status status) override {

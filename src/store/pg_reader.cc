@@ -361,7 +361,7 @@ void PgReader::go_on(PgReadPtr read, bool of_replica, const Heads& heads) {
     read->wish = *wish;
     DirectoryPtr directory = directories_of(*wish).find(read->company, wish->revision);
     if (!directory) return await_directory(std::move(read), of_replica);
-    read->take_directory(std::move(directory));
+    read->take_directory(directory);
   }
   if (read->loads_directory) {
     read->loads_directory.reset();

@@ -143,7 +143,7 @@ class AccessRead final : public PgRead {
   std::optional<DirectoryWish> wishes_directory(core::Revision now) const override {
     return DirectoryWish{false, now};
   }
-  void take_directory(DirectoryPtr directory) override { view_.directory = std::move(directory); }
+  void take_directory(const DirectoryPtr& directory) override { view_.directory = directory; }
 
   void answer(Status status) override {
     if (!status) return done_(status.error());
@@ -201,7 +201,7 @@ class UserCallsRead final : public PgRead {
   std::optional<DirectoryWish> wishes_directory(core::Revision now) const override {
     return DirectoryWish{false, now};
   }
-  void take_directory(DirectoryPtr directory) override { view_.directory = std::move(directory); }
+  void take_directory(const DirectoryPtr& directory) override { view_.directory = directory; }
 
   void answer(Status status) override {
     if (!status) return done_(status.error());

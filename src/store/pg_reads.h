@@ -63,7 +63,7 @@ class PgRead {
     static_cast<void>(now);
     return std::nullopt;
   }
-  virtual void take_directory(DirectoryPtr) {}
+  virtual void take_directory(const DirectoryPtr& directory) { static_cast<void>(directory); }
   // Whether that was all; else it goes on with other statements.
   virtual bool is_complete() const { return true; }
 
