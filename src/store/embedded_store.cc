@@ -618,7 +618,7 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
     ++report.records;
     TRY(transaction.bound_memory());
   }
-  TRY(transaction.end_records());
+  TRY(transaction.end_records(options_.clock()));
   report.changes = transaction.changes();
   if (transaction.is_empty()) return report;
   if (!transaction.only_removes()) TRY(check_space());

@@ -46,7 +46,7 @@ class HandRun {
       ASSERT_TRUE(applied.has_value()) << applied.error().message;
       ASSERT_TRUE(transaction.bound_memory().has_value());
     }
-    ASSERT_TRUE(transaction.end_records().has_value());
+    ASSERT_TRUE(transaction.end_records(now).has_value());
     commit(transaction);
   }
 

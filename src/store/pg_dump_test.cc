@@ -38,7 +38,7 @@ TEST(DumpOverPostgres, GoesOverPagesOfCallsAndPairs) {
   const PgTestDatabase database;
   const auto session = database.connect();
   ListedRecords source(records);
-  must(load_over_postgres(*session, source, {make_request_id(), ""}, Time{1}, {}));
+  must(load_over_postgres(*session, source, {make_request_id(), ""}, [] { return Time{1}; }, {}));
   std::size_t next = 0;
   must(dump_over_postgres(*session, [&](const core::Record& record) -> Status {
     EXPECT_TRUE(next < records.size() && record == records[next]) << next;
@@ -54,7 +54,7 @@ TEST(DumpOverPostgres, IsOfOneMoment) {
   ListedRecords source({{{1}, false, core::Company{{1}, "One"}},
                         {{2}, false, core::Company{{2}, "Two"}},
                         {{2}, false, call_with(5)}});
-  must(load_over_postgres(*session, source, {make_request_id(), ""}, Time{1}, {}));
+  must(load_over_postgres(*session, source, {make_request_id(), ""}, [] { return Time{1}; }, {}));
   std::size_t records = 0;
   must(dump_over_postgres(*session, [&](const core::Record&) -> Status {
     if (records++ == 0) database.ask("DELETE FROM earshot.calls");
@@ -69,7 +69,7 @@ TEST(DumpOverPostgres, EndsWithWhoeverTakesTheRecords) {
   const PgTestDatabase database;
   const auto session = database.connect();
   ListedRecords source({{{1}, false, core::Company{{1}, "One"}}, {{1}, false, call_with(5)}});
-  must(load_over_postgres(*session, source, {make_request_id(), ""}, Time{1}, {}));
+  must(load_over_postgres(*session, source, {make_request_id(), ""}, [] { return Time{1}; }, {}));
   const Status dumped = dump_over_postgres(
       *session, [](const core::Record&) -> Status { return not_found("no more room"); });
   ASSERT_FALSE(dumped.has_value());

@@ -383,12 +383,13 @@ Status apply(const Chunks& chunk, PgLoadTarget& target, LoadReport& report) {
 
 // Everything but the COMMIT.
 Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
-                                       const Origin& origin, Time now, const PgLoadLimits& limits) {
+                                       const Origin& origin, const Clock& clock,
+                                       const PgLoadLimits& limits) {
   TRY(session.begin());
   if (TRY(session.run(kLockLoads)).rows() != 1) {
     return internal("the row of earshot.load_lock is not there: put it back");
   }
-  PgLoadSet set(session, origin, now);
+  PgLoadSet set(session, origin, clock());
   PgLoadTarget target(session, set, limits.removed_rows);
   Chunks chunk(source, limits);
   LoadReport report;
@@ -397,7 +398,7 @@ Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
     TRY(apply(chunk, target, report));
     TRY(set.write());
   }
-  TRY(set.finish());
+  TRY(set.finish(clock()));
   report.changes = set.changes();
   return report;
 }
@@ -405,11 +406,12 @@ Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
 }  // namespace
 
 Result<LoadReport> load_over_postgres(PgSession& session, RecordSource& source,
-                                      const Origin& origin, Time now, PgLoadLimits limits) {
+                                      const Origin& origin, const Clock& clock,
+                                      PgLoadLimits limits) {
   // Each row is found by its key: plans that are made while tables are empty must be good when this
   // very load has filled them.
   TRY(session.run_text("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"));
-  Result<LoadReport> report = load_in_transaction(session, source, origin, now, limits);
+  Result<LoadReport> report = load_in_transaction(session, source, origin, clock, limits);
   if (!report) {
     session.roll_back();
     if (report.error().code == Code::invalid_argument) return report;

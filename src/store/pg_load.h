@@ -20,8 +20,10 @@ struct PgLoadLimits {
 
 // As Store::load: one transaction, and one revision for each company that changes. Loads take turns
 // over all servers. Also unavailable: whether the records were applied is not known, or they were
-// not, since somebody else was in the way; loading them again is safe in both cases.
+// not, since somebody else was in the way; loading them again is safe in both cases. The revisions
+// are of the time that `clock` says when the records end.
 Result<LoadReport> load_over_postgres(PgSession& session, RecordSource& source,
-                                      const Origin& origin, Time now, PgLoadLimits limits = {});
+                                      const Origin& origin, const Clock& clock,
+                                      PgLoadLimits limits = {});
 
 }  // namespace earshot::store

@@ -419,7 +419,8 @@ Status PgLoadSet::write() {
   return run(batch);
 }
 
-Status PgLoadSet::finish() {
+Status PgLoadSet::finish(Time now) {
+  now_ = now;
   Batch batch;
   for (auto& [id, company] : companies_) {
     if (company.next_n == 0) {

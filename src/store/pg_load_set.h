@@ -80,7 +80,7 @@ class PgLoadSet {
   // Writes what changed since load(), and lets go of all rows.
   Status write();
   // Ends the revisions and writes the heads.
-  Status finish();
+  Status finish(Time now);
 
   // Takes one change into the open revision of the company.
   template <class ChangeType>
@@ -148,7 +148,7 @@ class PgLoadSet {
 
   PgSession& session_;
   const Origin origin_;
-  const Time now_;
+  Time now_;
   std::uint64_t changes_ = 0;
   std::size_t writers_bytes_ = 0;
 

@@ -20,7 +20,8 @@ constexpr PgLoadLimits kTiny{.chunk_records = 3, .chunk_bytes = 4096, .removed_r
 Result<LoadReport> load(PgSession& session, std::vector<core::Record> records, Time now = Time{5},
                         PgLoadLimits limits = {}) {
   ListedRecords source(std::move(records));
-  return load_over_postgres(session, source, {make_request_id(), "KEY"}, now, limits);
+  return load_over_postgres(
+      session, source, {make_request_id(), "KEY"}, [now] { return now; }, limits);
 }
 
 std::vector<core::Record> dump(PgSession& session) {
@@ -212,14 +213,14 @@ TEST_F(PgLoad, ReportsTheFirstBadRecordAndAppliesNone) {
   const Error later = unavailable("the source failed");
   for (const PgLoadLimits& limits : {PgLoadLimits{}, kTiny}) {
     ListedRecords source({user_of(1), user_of(2), grant_of(8, 1), share_of(9, 9)}, later);
-    const auto report =
-        load_over_postgres(*session, source, {make_request_id(), ""}, Time{6}, limits);
+    const auto report = load_over_postgres(
+        *session, source, {make_request_id(), ""}, [] { return Time{6}; }, limits);
     ASSERT_FALSE(report.has_value());
     EXPECT_EQ(report.error().code, Code::invalid_argument);
     EXPECT_EQ(report.error().message, "list:3: call 8 is not there: put it first");
     ListedRecords cut_off({user_of(1), user_of(2)}, later);
-    const auto cut =
-        load_over_postgres(*session, cut_off, {make_request_id(), ""}, Time{6}, limits);
+    const auto cut = load_over_postgres(
+        *session, cut_off, {make_request_id(), ""}, [] { return Time{6}; }, limits);
     ASSERT_FALSE(cut.has_value());
     EXPECT_EQ(cut.error().code, Code::unavailable);
   }
@@ -387,7 +388,8 @@ TEST_F(PgLoad, ALostConnectionLeavesNothing) {
   const std::string pid =
       PQgetvalue(must(session->run_text("SELECT pg_backend_pid()")).get(), 0, 0);
   BreakingSource source([&] { run_on_test_server("SELECT pg_terminate_backend(" + pid + ")"); });
-  const auto report = load_over_postgres(*session, source, {make_request_id(), ""}, Time{6}, kTiny);
+  const auto report = load_over_postgres(
+      *session, source, {make_request_id(), ""}, [] { return Time{6}; }, kTiny);
   ASSERT_FALSE(report.has_value());
   EXPECT_EQ(report.error().code, Code::unavailable);
   EXPECT_TRUE(report.error().message.starts_with("none of the records was applied"))

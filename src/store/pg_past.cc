@@ -30,6 +30,8 @@ class PastRead final : public PgRead {
         moment_(command.moment),
         done_(std::move(done)) {
     view_.calls = std::move(command.calls);
+    // What a replica has may end before the moment, and it would not know.
+    from_primary = !moment_.revision || at_least < *moment_.revision;
   }
 
   std::vector<PgQuery> queries(std::span<const PgReadPtr>) const override;

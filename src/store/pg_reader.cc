@@ -14,6 +14,11 @@ constexpr std::size_t kReadsTogetherMin = 8;  // are not taken apart
 constexpr std::size_t kBatchesMax = 2;        // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
+// A long read that the database gave up would be given up again.
+bool is_cut_off(const PgRead& read, const PgFailure& failure) {
+  return read.kind == PgRead::Kind::alone && failure.fault == PgFault::overloaded;
+}
+
 constexpr std::size_t kSnapshotStatements = 2;  // that stand before a read that is alone
 
 const PgFailure kClosing{PgFault::lost, "the store is closing", 0};
@@ -263,7 +268,7 @@ void PgReader::retry(std::vector<PgReadPtr> reads, const PgFailure& failure) {
       answer(std::move(read), unavailable("the store is closing"));
     } else if (failure.fault == PgFault::ours) {
       answer(std::move(read), internal("reading calls: " + failure.message));
-    } else if (now >= read->deadline) {
+    } else if (now >= read->deadline || is_cut_off(*read, failure)) {
       answer(std::move(read), database_unavailable(failure.message));
     } else {
       site_.counters.retries.fetch_add(1, std::memory_order_relaxed);
@@ -368,6 +373,9 @@ void PgReader::go_on(PgReadPtr read, bool of_replica, const Heads& heads) {
     look_at_awaiting();
   }
   if (!read->is_complete()) {
+    if (std::chrono::steady_clock::now() >= read->deadline) {
+      return answer(std::move(read), database_unavailable("what was asked for takes too long"));
+    }
     // What it is at the reads behind it wait for already.
     (of_replica ? waiting_replica_ : waiting_).push_front(std::move(read));
     dispatch_later();

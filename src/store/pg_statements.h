@@ -126,7 +126,8 @@ b AS (
   SELECT CASE WHEN m.at <= $3::timestamptz THEN m.revision ELSE b.low END,
     CASE WHEN m.at <= $3::timestamptz THEN b.high ELSE m.revision - 1 END
   FROM b CROSS JOIN LATERAL (SELECT revision, at FROM earshot.changes
-    WHERE company_id = $1::bigint AND revision = (b.low + b.high + 1) / 2 LIMIT 1) m
+    WHERE company_id = $1::bigint AND revision = (b.low + b.high + 1) / 2
+    ORDER BY first_n DESC LIMIT 1) m
   WHERE b.low < b.high)
 SELECT h.revision, h.directory_revision, h.changed_at, h.horizon, h.horizon_at,
   h.horizon_directory, h.versions_from, n.low, r.at, r.directory_revision, o.at

@@ -16,7 +16,8 @@ struct PgVerify : testing::Test {
 
   Status load(std::vector<core::Record> records, Time now) {
     ListedRecords source(std::move(records));
-    TRY(load_over_postgres(*session, source, {make_request_id(), "KEY"}, now, {}));
+    TRY(load_over_postgres(*session, source, {make_request_id(), "KEY"}, [now] { return now; },
+                           {}));
     return {};
   }
   // Company 1 with one of each, in three revisions.

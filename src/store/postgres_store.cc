@@ -237,7 +237,7 @@ Result<std::vector<KeyPtr>> PostgresStore::list_keys(std::optional<CompanyId> co
 }
 
 Result<LoadReport> PostgresStore::load(RecordSource& source, const Origin& origin) {
-  return load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock());
+  return load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock);
 }
 
 Status PostgresStore::dump(const std::function<Status(const core::Record&)>& take) {

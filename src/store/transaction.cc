@@ -197,7 +197,8 @@ void Transaction::begin_records(const Origin& origin, std::size_t memory_bytes_m
   rows_ = std::make_unique<LoadRows>(ground_.rocks, ground_.scratch_directory);
 }
 
-Status Transaction::end_records() {
+Status Transaction::end_records(Time now) {
+  now_ = now;
   in_records_ = false;
   for (auto& [id, working] : companies_) {
     if (working->is_open) TRY(close_revision(*working));

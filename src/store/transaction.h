@@ -78,9 +78,10 @@ class Transaction final : public core::RecordTarget {
 
   // From here on records are applied (core::apply_record), until end_records(): one revision for
   // each company named. After an error the transaction can only be dropped. Rows and entries that
-  // need more than `memory_bytes_max` go to the disk for a while.
+  // need more than `memory_bytes_max` go to the disk for a while. The revisions are of the time
+  // when the records end: nobody has seen them before.
   void begin_records(const Origin& origin, std::size_t memory_bytes_max);
-  Status end_records();
+  Status end_records(Time now);
 
   // Removes at most `rows_max` dead rows of one company, as one revision. Answers whether nothing
   Result<bool> sweep(CompanyId company, std::size_t rows_max);
@@ -256,7 +257,7 @@ class Transaction final : public core::RecordTarget {
   Status commit_files();
 
   const Ground ground_;
-  const Time now_;
+  Time now_;
   std::size_t memory_bytes_max_ = 0;  // of a load
   std::uint64_t changes_ = 0;
   std::size_t entries_bytes_ = 0;  // of entries_, about
