@@ -28,8 +28,8 @@ AGEING_SECONDS = 4  # of gives to other calls
 
 
 def check_bytes(side, data, things):
-    """How long an answer to a check is in the mean, of answers that were looked at. Each kind of pair
-    has answers of its own length, so that none is as long as the mean."""
+    """How long an answer to a check is in the mean, of answers that were looked at. Each kind of
+    pair has answers of its own length, so that none is as long as the mean."""
     checked = data.checks[: max(things, SAMPLES)]
     pairs = [(call, user) for call, user, _ in checked]
     answers = [wire.check(side, pairs[first : first + things])

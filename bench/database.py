@@ -234,6 +234,12 @@ class Server:
         self.sql("CREATE SCHEMA earshot;")
         for migration in sorted((STORE / "migrations").glob("*.sql")):
             self.sql(migration.read_text())
+        text = (STORE / "pg_schema.cc").read_text()
+        indexes = re.findall(r'LargeIndex\{"(\w+)",\s*"([^"]+)"\}', text)
+        if not indexes:
+            raise Failure("no indexes of large tables in pg_schema.cc")
+        for name, over in indexes:
+            self.sql(f"CREATE INDEX {name} ON {over};")
 
     def settle(self, database=NAME):
         """Everything on disk and analysed, so that nothing of it is left to do."""

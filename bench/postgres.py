@@ -22,6 +22,7 @@ ROOT = HERE.parent
 CLIENTS = 8
 BATCH = 64
 TOGETHER = 16  # reads
+CALL_INDEX = "changes_by_call"  # for the history of a call
 
 
 def sizes(server, population):
@@ -42,32 +43,42 @@ def measure(options):
                                      companies=options.companies)
     read = population.read()
     server = database.Server(server_core)
+
+    def load(name, script, count, clients):
+        print(name, file=sys.stderr, flush=True)
+        log = server.log_bytes()
+        changes = server.number("count(*) FROM earshot.changes")
+        found = [server.load(script, options.seconds, load_core, clients)
+                 for _ in range(options.rounds)]
+        rows = [(f"{name}: {what}", statistics.median(values)) for what, values in (
+            ("a second", [one.per_second * count for one in found]),
+            ("µs of the server's CPU", [one.server_us / count for one in found]),
+            ("µs of the client's CPU", [one.client_us / count for one in found]))]
+        if name.startswith("give"):
+            changes = server.number("count(*) FROM earshot.changes") - changes
+            rows.append((f"{name}: bytes of log", (server.log_bytes() - log) / changes))
+        return rows
+
+    gives = (("give, one a transaction", population.give(1), 1, CLIENTS),
+             (f"give, {BATCH} a transaction", population.give(BATCH), BATCH, 2))
     try:
         server.migrate()
         server.sql(population.fill())
         server.settle()
         rows = sizes(server, population)
-        for name, script, count, clients in (
-                ("read one call, one at a time", read, 1, CLIENTS),
-                (f"read one call, {TOGETHER} in one statement", population.read(TOGETHER),
-                 TOGETHER, 2),
-                ("give, one a transaction", population.give(1), 1, CLIENTS),
-                (f"give, {BATCH} a transaction", population.give(BATCH), BATCH, 2)):
-            print(name, file=sys.stderr, flush=True)
-            log = server.log_bytes()
-            changes = server.number("count(*) FROM earshot.changes")
-            found = [server.load(script, options.seconds, load_core, clients)
-                     for _ in range(options.rounds)]
-            rows += [(f"{name}: {what}", statistics.median(values)) for what, values in (
-                ("a second", [one.per_second * count for one in found]),
-                ("µs of the server's CPU", [one.server_us / count for one in found]),
-                ("µs of the client's CPU", [one.client_us / count for one in found]))]
-            if name.startswith("give"):
-                changes = server.number("count(*) FROM earshot.changes") - changes
-                rows.append((f"{name}: bytes of log", (server.log_bytes() - log) / changes))
-        rows.append(("bytes a change: table and index",
-                     server.number("pg_total_relation_size('earshot.changes')")
-                     / server.number("count(*) FROM earshot.changes")))
+        rows += load("read one call, one at a time", read, 1, CLIENTS)
+        rows += load(f"read one call, {TOGETHER} in one statement", population.read(TOGETHER),
+                     TOGETHER, 2)
+        for give in gives:
+            rows += load(*give)
+        changes = server.number("count(*) FROM earshot.changes")
+        index = server.number(f"pg_relation_size('earshot.{CALL_INDEX}')")
+        rows += [("bytes a change: table and other indexes", (server.number(
+                      "pg_total_relation_size('earshot.changes')") - index) / changes),
+                 ("bytes a change: index by call", index / changes)]
+        server.sql(f"DROP INDEX earshot.{CALL_INDEX}; CHECKPOINT;")
+        for name, *how in gives:
+            rows += load(f"{name}, without the index of changes by call", *how)
     finally:
         server.close()
     return rows
