@@ -76,7 +76,7 @@ TEST(ListKeysOverPostgres, IsSortedByCompanyAndByte) {
     }
   }
   ListedRecords source(records);
-  must(load_over_postgres(*session, source, {make_request_id(), ""}, Time{1}, {}));
+  must(load_over_postgres(*session, source, {make_request_id(), ""}, [] { return Time{1}; }, {}));
   const auto all = must(list_keys_over_postgres(*session, std::nullopt));
   std::string names;
   for (const KeyPtr& key : all) names += key->key.access_key + " ";
