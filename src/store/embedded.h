@@ -24,6 +24,8 @@ struct EmbeddedOptions {
   std::size_t batch_commands_max = 4096;           // in one commit
   std::size_t read_threads = 4;                    // for reads that memory cannot answer
   std::size_t read_queue_max = 16384;              // reads waiting for them; more is unavailable
+  // Of calls' rows and their changes since, about, for one page of a user's past.
+  std::uint64_t past_page_reads_max = 200'000;
   std::optional<std::chrono::seconds>
       retention;  // of changes, markers, old directory versions; absent: all
   std::chrono::seconds retention_every{60};          // how often it is applied

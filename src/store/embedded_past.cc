@@ -1,4 +1,5 @@
 // What the embedded store tells about access in the past, on the threads that read.
+#include <cstdint>
 #include <utility>
 
 #include "base/wake.h"
@@ -35,8 +36,8 @@ Result<AccessView> EmbeddedStore::find_past_access(const AccessCommand& command)
   }
   AccessView view;
   view.as_of = past->as_of();
-  view.entries =
-      TRY(command.everybody ? find_entries_for_pages(state, *past, calls) : past->entries(calls));
+  view.entries = TRY(command.everybody ? find_entries_for_pages(state, *past, calls)
+                                       : past->entries_of(command.calls, UINT64_MAX));
   view.directory = find_known_directory(state, *past);
   if (!view.directory && command.everybody) {
     view.directory = TRY(past->whole_directory());
@@ -73,7 +74,12 @@ Result<UserCallsView> EmbeddedStore::find_past_user_calls(const UserCallsCommand
       by_own_rows ? TRY(past->find_calls_of(command.user, command.after, command.calls_max))
                   : TRY(past->find_calls(command.after, command.calls_max));
   view.last = found.last;
-  std::vector<core::PackedEntryPtr> entries = TRY(past->entries(found.calls));
+  std::vector<core::CallUsers> asked;
+  asked.reserve(found.calls.size());
+  for (const CallId call : found.calls) asked.push_back({call, {command.user}});
+  std::vector<core::PackedEntryPtr> entries =
+      TRY(past->entries_of(asked, options_.past_page_reads_max));
+  if (entries.size() < asked.size()) view.last = asked[entries.size() - 1].call;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!entries[i]->has_call()) continue;
     view.calls.push_back(found.calls[i]);

@@ -181,21 +181,23 @@ void ReadPool::stop() {
 
 void ReadPool::work() {
   std::vector<std::function<void()>> taken;
+  bool is_long = false;
   while (true) {
-    bool is_long = false;
     {
       std::unique_lock lock(mutex_);
       more_.wait(lock, [this] { return stopping_ || !jobs_.empty() || may_take_long(); });
-      is_long = jobs_.empty();
+      // Not two of them in a row before the others: there may be no other thread.
+      const bool is_turn_of_long = long_running_ == 0 && !is_long;
+      is_long = may_take_long() && (is_turn_of_long || jobs_.empty());
       // Who has a long job already will take the rest of them.
-      if (is_long && !may_take_long()) return;
+      if (!is_long && jobs_.empty()) return;
       if (is_long) {
         ++long_running_;
         taken.push_back(std::move(long_jobs_.front()));
         long_jobs_.pop_front();
       }
       // Each thread its part, so that a disk has something to do for all of them.
-      const std::size_t part = (jobs_.size() + threads_count_ - 1) / threads_count_;
+      const std::size_t part = is_long ? 0 : (jobs_.size() + threads_count_ - 1) / threads_count_;
       for (std::size_t left = std::min(part, kJobsAtOnceMax); left > 0; --left) {
         taken.push_back(std::move(jobs_.front()));
         jobs_.pop_front();

@@ -52,7 +52,7 @@ Status sync_directory(const std::string& path);
 class ReadPool final : public Sleeper {
  public:
   // Of a long job nobody knows how much it reads: no more than half of the threads have one, so
-  // that the others' reads find a thread.
+  // that the others' reads find a thread. Where none runs, one that waits goes before the others.
   enum class Length { some_rows, any };
 
   // `queue_max` of each length may wait.

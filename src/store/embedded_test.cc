@@ -529,7 +529,7 @@ struct Seen {
 Seen see(store::Store& store, const store::Moment& moment, bool everybody = false) {
   store::AccessCommand about;
   about.company = {1};
-  about.calls = {{{1}, {{1}}}};
+  about.calls = {{{1}, {{1}, {2}, {3}}}};
   about.everybody = everybody;
   about.moment = moment;
   const auto view = read_access_now(store, about);

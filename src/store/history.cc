@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
+#include <iterator>
 #include <queue>
 #include <string>
 #include <utility>
@@ -42,6 +43,19 @@ CallId call_of(const Change& change) {
         return CallId{};
       },
       change);
+}
+
+// The call's own record and the rows of these users, who ascend.
+core::CallEntry narrow(const core::CallEntry& whole, std::span<const UserId> users) {
+  const auto is_asked = [users](UserId user) { return std::ranges::binary_search(users, user); };
+  core::CallEntry narrow{whole.call, whole.call_stamp, whole.newest, {}, {}, {}};
+  std::ranges::copy_if(whole.shares, std::back_inserter(narrow.shares), is_asked,
+                       &core::ShareRow::user);
+  std::ranges::copy_if(whole.grants, std::back_inserter(narrow.grants), is_asked,
+                       &core::GrantRow::user);
+  std::ranges::copy_if(whole.notes, std::back_inserter(narrow.notes), is_asked,
+                       [](const auto& note) { return note.first; });
+  return narrow;
 }
 
 }  // namespace
@@ -173,13 +187,41 @@ Result<core::Revision> Past::find_revision_at(Time time) {
 }
 
 Result<std::vector<core::PackedEntryPtr>> Past::entries(std::span<const CallId> calls) {
-  std::vector<core::PackedEntryPtr> entries(calls.size());
+  std::vector<core::PackedEntryPtr> entries;
+  entries.reserve(calls.size());
+  for (const core::EntryPtr& whole : TRY(read_whole(calls))) {
+    entries.push_back(core::PackedEntry::pack(*whole));
+  }
+  return entries;
+}
+
+Result<std::vector<core::PackedEntryPtr>> Past::entries_of(std::span<const core::CallUsers> asked,
+                                                           std::uint64_t reads_max) {
+  std::vector<core::PackedEntryPtr> entries;
+  const std::uint64_t reads_before = reads_;
+  std::vector<CallId> calls;
+  do {
+    const auto chunk = asked.subspan(entries.size());
+    calls.clear();
+    for (const core::CallUsers& one : chunk.first(std::min(chunk.size(), kWholeCallsMax))) {
+      calls.push_back(one.call);
+    }
+    const std::vector<core::EntryPtr> whole = TRY(read_whole(calls));
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      entries.push_back(core::PackedEntry::pack(narrow(*whole[i], chunk[i].users)));
+    }
+  } while (entries.size() < asked.size() && reads_ - reads_before < reads_max);
+  return entries;
+}
+
+Result<std::vector<core::EntryPtr>> Past::read_whole(std::span<const CallId> calls) {
+  std::vector<core::EntryPtr> entries(calls.size());
   std::vector<Pending> pending;
   const auto rows = snapshot_.iterate(Family::calls);
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    const core::EntryPtr entry = TRY(read_rows(*rows, calls[i]));
+    core::EntryPtr entry = TRY(read_rows(*rows, calls[i]));
     if (entry->newest.revision <= as_of_.revision) {
-      entries[i] = core::PackedEntry::pack(*entry);
+      entries[i] = std::move(entry);
     } else {
       pending.push_back({i, calls[i], entry->newest, *entry, Rewind(as_of_.revision)});
     }
@@ -187,16 +229,16 @@ Result<std::vector<core::PackedEntryPtr>> Past::entries(std::span<const CallId> 
   TRY(rewind(pending));
   for (Pending& one : pending) {
     one.rewind.apply_to(one.entry);
-    entries[one.place] = core::PackedEntry::pack(one.entry);
+    entries[one.place] = std::make_shared<const core::CallEntry>(std::move(one.entry));
   }
   return entries;
 }
 
 // As the rows stand, but for those that were dead at the revision.
-Result<core::EntryPtr> Past::read_rows(rocksdb::Iterator& rows, CallId call) const {
+Result<core::EntryPtr> Past::read_rows(rocksdb::Iterator& rows, CallId call) {
   const std::string prefix = encode_call_prefix(company_, call);
   const auto entry = std::make_shared<core::CallEntry>();
-  for (rows.Seek(prefix); rows.Valid() && rows.key().starts_with(prefix); rows.Next()) {
+  for (rows.Seek(prefix); rows.Valid() && rows.key().starts_with(prefix); rows.Next(), ++reads_) {
     if (!apply_row(*entry, view(rows.key()), view(rows.value()))) return corrupt("calls");
   }
   if (!rows.status().ok()) return from_rocksdb(rows.status(), "reading a call");
@@ -213,7 +255,10 @@ Status Past::rewind(std::vector<Pending>& pending) {
     next.emplace(pending[i].newest, i);
     places.emplace(pending[i].call, i);
   }
-  const auto is_wanted = [&places](CallId call) { return places.contains(call); };
+  const auto is_wanted = [&](CallId call) {
+    ++reads_;  // what is passed over costs, too
+    return places.contains(call);
+  };
   while (!next.empty()) {
     const core::Stamp newest = next.top().first;
     changes_->SeekForPrev(encode_key(ChangeKey{company_, newest.revision, newest.n}));
@@ -225,6 +270,7 @@ Status Past::rewind(std::vector<Pending>& pending) {
     if (!key || !head || !changes || key->company != company_ || key->revision != newest.revision) {
       return corrupt("changes");
     }
+    reads_ += changes->size();
     for (auto change = changes->rbegin(); change != changes->rend(); ++change) {
       Pending& one = pending[places.at(call_of(*change))];
       const bool may_have_swept = one.may_have_swept(*change, key->revision, head->operation);

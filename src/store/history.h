@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/decide.h"
 #include "core/directory.h"
 #include "core/packed_entry.h"
 #include "store/codec.h"
@@ -28,6 +29,10 @@ using DirectoryPtr = std::shared_ptr<const core::Directory>;
 // Whole directories, by the revision that made them.
 using PastDirectories = KeptPast<std::pair<CompanyId, core::Revision>, DirectoryPtr>;
 
+// So many calls are read whole at a time where few of each one's rows are wanted: what changed them
+// together is decoded once for all of them, and memory holds no more of them.
+inline constexpr std::size_t kWholeCallsMax = 64;
+
 // One question about the past: all answers are of one revision and from one snapshot. It may wait
 // for the disk. Not thread-safe.
 class Past {
@@ -44,6 +49,12 @@ class Past {
   // The calls, in the order asked; none is null. Errors: also gone, where a release that kept no
   // history of access has since taken away rows of one that were dead, or may have been.
   Result<std::vector<core::PackedEntryPtr>> entries(std::span<const CallId> calls);
+
+  // The same, each with the call's own record and the rows of the users asked about alone. Only the
+  // first of the calls, one at least, where those take so many reads: of rows and of changes,
+  // whoever's they are. It is looked at between kWholeCallsMax calls.
+  Result<std::vector<core::PackedEntryPtr>> entries_of(std::span<const core::CallUsers> asked,
+                                                       std::uint64_t reads_max);
 
   // As much of the directory as decides about these users of these calls: the users, those above
   // them by one, the participants and all above them, the users' profiles, the calls' workspaces.
@@ -78,7 +89,8 @@ class Past {
   // Always an error: for whoever asks for what is kept no longer.
   Status refuse();
 
-  Result<core::EntryPtr> read_rows(rocksdb::Iterator& rows, CallId call) const;
+  Result<std::vector<core::EntryPtr>> read_whole(std::span<const CallId> calls);
+  Result<core::EntryPtr> read_rows(rocksdb::Iterator& rows, CallId call);
   Status rewind(std::vector<Pending>& pending);
 
   // The body of a thing as it was.
@@ -100,6 +112,7 @@ class Past {
   AsOf as_of_;
   core::Revision directory_revision_ = 0;
   std::optional<core::Stamp> company_removal_;
+  std::uint64_t reads_ = 0;  // rows of calls, and changes
 };
 
 }  // namespace earshot::store

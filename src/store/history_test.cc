@@ -246,6 +246,23 @@ void expect_as_it_was(HandRun& run, test::RandomRecords& random, CompanyId compa
     EXPECT_EQ(text_of((*entries)[i]->unpack()), text_of(expected)) << "call " << calls[i].value;
   }
 
+  // What is kept of a call for one user alone tells the same of that user, and nothing of others.
+  std::vector<core::CallUsers> pairs;
+  for (const CallId call : calls) pairs.push_back({call, {random.user_id()}});
+  const auto narrow = past.entries_of(pairs, UINT64_MAX);
+  ASSERT_TRUE(narrow.has_value()) << narrow.error().message;
+  ASSERT_EQ(narrow->size(), calls.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const UserId user = pairs[i].users.front();
+    core::CallEntry expected = (*entries)[i]->unpack();
+    std::erase_if(expected.shares, [user](const auto& row) { return row.user != user; });
+    std::erase_if(expected.grants, [user](const auto& row) { return row.user != user; });
+    std::erase_if(expected.notes, [user](const auto& note) { return note.first != user; });
+    EXPECT_EQ(text_of((*narrow)[i]->unpack()), text_of(expected));
+    EXPECT_EQ(text_of(core::explain(then.directory, *(*narrow)[i], user, time)),
+              text_of(core::explain(then.directory, *(*entries)[i], user, time)));
+  }
+
   // A directory is kept under the revision that made it what it was.
   ASSERT_LE(past.directory_revision(), revision);
   EXPECT_EQ(people_of(run.timeline.at(company, past.directory_revision()), company),
@@ -502,6 +519,31 @@ TEST(History, CostsWhatHasChangedInTheCallAlone) {
   const std::uint64_t old = keys_looked_at(500);
   EXPECT_GT(young, 0U);
   EXPECT_EQ(young, old);
+}
+
+TEST(History, ReadsNoMoreCallsOnceRowsAndChangesAreEnough) {
+  constexpr std::uint64_t kCallsThere = 2 * kWholeCallsMax + 1;
+  HandRun run;
+  run.load(company_of(2, kCallsThere));
+  std::vector<core::CallUsers> everywhere;
+  for (std::uint64_t id = 1; id <= kCallsThere; ++id) everywhere.push_back(pair(id, 2));
+  run.write(Operation::give, {1}, everywhere);
+  const auto calls_read = [&](core::Revision revision, std::uint64_t reads_max) {
+    const auto entries =
+        (*run.past({1}, {revision, std::nullopt}))->entries_of(everywhere, reads_max);
+    EXPECT_TRUE(entries.has_value());
+    for (const core::PackedEntryPtr& entry : *entries) {
+      EXPECT_EQ(entry->granted().size(), revision == 2 ? 1U : 0U);
+    }
+    return entries->size();
+  };
+  // Each call has two rows, its own and a grant; and one change since revision 1.
+  EXPECT_EQ(calls_read(2, 1), kWholeCallsMax) << "some at least";
+  EXPECT_EQ(calls_read(2, 2 * kWholeCallsMax), kWholeCallsMax);
+  EXPECT_EQ(calls_read(2, 2 * kWholeCallsMax + 1), 2 * kWholeCallsMax);
+  EXPECT_EQ(calls_read(2, UINT64_MAX), kCallsThere);
+  EXPECT_EQ(calls_read(1, 2 * kWholeCallsMax + 1), kWholeCallsMax);
+  EXPECT_EQ(calls_read(1, UINT64_MAX), kCallsThere);
 }
 
 TEST(History, SaysSinceWhenItIsKept) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "store/embedded_store.h"
@@ -47,6 +48,26 @@ TEST(ReadPool, LongJobsHaveHalfOfTheThreadsAtMost) {
     EXPECT_EQ(answered, 10U);
     EXPECT_EQ(most, half);
   }
+}
+
+// Neither those who ask for little nor those who ask for much wait for as long as the others come.
+TEST(ReadPool, LongJobsAndOthersTakeTurns) {
+  std::promise<void> is_busy, may_go_on;
+  std::string order;  // the only thread's until it has stopped
+  const auto pool = std::make_shared<ReadPool>(1, 10);
+  ASSERT_TRUE(pool->submit([&] {
+    is_busy.set_value();
+    may_go_on.get_future().wait();
+  }));
+  pool->wake();
+  is_busy.get_future().wait();
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(pool->submit([&] { order += 's'; }));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(pool->submit([&] { order += 'L'; }, ReadPool::Length::any));
+  }
+  may_go_on.set_value();
+  pool->stop();
+  EXPECT_EQ(order, "LssssssssLssL") << "eight of the others are taken at once";
 }
 
 }  // namespace
