@@ -94,7 +94,7 @@ class Writer {
       return tense(
           "The call is private: it is open to those who take part in it, to those it was shared "
           "with and to those it was given to, and they are none of these. No permission profile "
-          "opens a private call; if it were not private, theirs would decide.",
+          "opens a private call.",
           "The call was private: it was open to those who took part in it, to those it had been "
           "shared with and to those it had been given to, and they were none of these. No "
           "permission profile opens a private call.");
@@ -369,7 +369,8 @@ std::string explain(const Finding& finding, const AsOf& as_of, const Moment& mom
 std::string summarize(const Finding& finding) {
   if (!finding.allowed) {
     std::string text = finding.reason;
-    if (finding.expired_at) text += " on " + format_time(*finding.expired_at);
+    if (finding.reason == "grant expired" && finding.expired_at)
+      text += " on " + format_time(*finding.expired_at);
     return text;
   }
   std::vector<std::string> items;
