@@ -681,7 +681,7 @@ class AccessHistory : public testing::TestWithParam<HistoryKind> {
   const std::uint64_t seed_ = test_seed();
   RandomRecords random_{seed_, {.companies = kCompanies.size(), .users = kUsers, .calls = kCalls}};
   std::atomic<std::int64_t> now_{1'772'359'199'999'800};  // shortly before most grants end
-  Time latest_ = clock();  // that it ever was
+  Time latest_ = clock();                                 // that it ever was
   std::unique_ptr<StorePlace> place_;
   std::vector<std::unique_ptr<store::Store>> stores_;
   Timeline timeline_;

@@ -490,6 +490,39 @@ TEST_P(GrantsSuite, SweepingWhatWasRemovedIsNoChangeOfACall) {
   EXPECT_EQ(refusals(before), (std::vector<CallId>{{1}, {2}, {3}}));
 }
 
+// Nobody has seen its records before they all are there.
+TEST_P(GrantsSuite, ALoadIsOfTheTimeWhenItsRecordsEnd) {
+  load_small_company();
+  class Slow final : public store::RecordSource {
+   public:
+    explicit Slow(std::atomic<std::int64_t>& now) : now_(now) {}
+    Result<const core::Record*> next() override {
+      now_ += 10;
+      return std::exchange(is_over_, true) ? nullptr : &record_;
+    }
+    std::string position() const override { return "slow"; }
+
+   private:
+    std::atomic<std::int64_t>& now_;
+    bool is_over_ = false;
+    core::Record record_{{1}, false, core::ShareLine{{1}, {1}}};
+  };
+  const Time begin = in(0);
+  Slow slow(now_);
+  ASSERT_TRUE(store().load(slow, {make_request_id(), ""}).has_value());
+  const auto is_shared_at = [&](Time at) {
+    store::AccessCommand command;
+    command.company = {1};
+    command.calls = {{{1}, {{1}}}};
+    command.moment = {.revision = {}, .at = at};
+    const auto view = read_access_now(store(), command);
+    EXPECT_TRUE(view.has_value()) << (view ? "" : view.error().message);
+    return view && !view->entries[0]->shared().empty();
+  };
+  EXPECT_FALSE(is_shared_at(Time{begin.micros + 19}));
+  EXPECT_TRUE(is_shared_at(Time{begin.micros + 20}));
+}
+
 TEST_P(GrantsSuite, AGrantEndsAtItsVeryInstant) {
   load_small_company();
   ask({.calls = {{{1}, {{1}, {2}, {3}, {4}}}},

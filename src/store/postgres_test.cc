@@ -281,6 +281,20 @@ TEST_F(Postgres, AReplicaAnswersWhatItHasAndThePrimaryTheRest) {
     EXPECT_EQ(ask(newest)->entries[0]->granted().size(), 2U) << "of the primary";
     EXPECT_EQ(ask(0)->entries[0]->granted().size(), 2U)
         << "a read that names none is the primary's";
+    // The replica does not know of the newest revision that it is not the one in force then.
+    const auto hears_at = [&](store::Moment moment) {
+      store::AccessCommand command{.company = {1},
+                                   .calls = {{{1}, {{2}}}},
+                                   .everybody = false,
+                                   .moment = moment,
+                                   .at_least = old,
+                                   .asker = asker};
+      const auto view = read_access_now(*store, command);
+      EXPECT_TRUE(view.has_value()) << (view ? "" : view.error().message);
+      return view && view->entries[0]->granted().size() == 1;
+    };
+    EXPECT_TRUE(hears_at({.revision = newest, .at = {}}));
+    EXPECT_TRUE(hears_at({.revision = {}, .at = wall_now()}));
     // The replica still knows the key.
     ASSERT_TRUE(load_now(*store, {{{1}, true, line}}).has_value());
     const auto denied = ask(old);
