@@ -16,6 +16,15 @@ namespace {
 
 constexpr std::size_t kPageLimit = 1000;  // items of a page, as many as the server gives
 constexpr std::string_view kAccessPath = "/earshot/v1";
+constexpr std::size_t kBodyBytesMax = 8'000'000;  // servers take a little more by default
+constexpr std::size_t kPairBytesMax = 160;        // in a body, without its note
+constexpr std::size_t kEscapedBytesMax = 6;       // of a byte of a note: \u0001
+
+// Of pairs with a long note fewer fit into a body.
+std::size_t pairs_together(const ChangeGrants& change) {
+  return std::min(change.pairs.batch,
+                  kBodyBytesMax / (kPairBytesMax + kEscapedBytesMax * change.note.size()) + 1);
+}
 
 // One command on its way. Each of its parts prints what it learns at once, so that memory holds one
 // answer at most.
@@ -27,13 +36,13 @@ class Run {
   Result<ExitCode> operator()(const ChangeGrants& change) {
     const auto pairs = TRY(gather(change.pairs));
     const bool is_all = change.all_of_user || change.all_of_call;
-    const std::size_t requests =
-        is_all ? 1 : (pairs.size() + change.pairs.batch - 1) / change.pairs.batch;
+    const std::size_t together = pairs_together(change);
+    const std::size_t requests = is_all ? 1 : (pairs.size() + together - 1) / together;
     if (requests > 1 && change.if_revision) {
       // The first request would be a change since that revision for the second.
       return invalid_argument("--if-revision: is for one request; there are " +
-                              std::to_string(pairs.size()) + " pairs, and --batch is " +
-                              std::to_string(change.pairs.batch));
+                              std::to_string(pairs.size()) + " pairs, and at most " +
+                              std::to_string(together) + " go into one");
     }
     const std::string key =
         change.idempotency_key.empty() ? make_random_text(22) : change.idempotency_key;
@@ -41,7 +50,7 @@ class Run {
     ExitCode code = kYes;
     std::span<const Pair> rest = pairs;
     for (std::size_t i = 1; i <= requests; ++i) {
-      const auto batch = rest.first(std::min(rest.size(), change.pairs.batch));
+      const auto batch = rest.first(std::min(rest.size(), together));
       rest = rest.subspan(batch.size());
       Remote::Request request{change.gives ? "PUT" : "DELETE", path("/grants"),
                               encode_grants(batch, change)};

@@ -312,6 +312,18 @@ TEST(Give, RepeatsWithTheSameKeyAndAnotherForEachRequest) {
   EXPECT_EQ(said[2].field("idempotency-key"), key.substr(0, 22) + ".2");
 }
 
+TEST(Give, PutsOnlySoManyLongNotesIntoARequest) {
+  ScriptedServer server;
+  std::vector<Pair> many(2000, kPair);
+  ChangeGrants give;
+  give.pairs = pairs(many);
+  give.note = std::string(1024, 'x');
+  give.if_revision = 1;
+  const auto ran = run_on(server, give);
+  EXPECT_EQ(ran.code, kMisused);
+  EXPECT_NE(ran.err.find("2000 pairs, and at most 1270 go into one"), std::string::npos) << ran.err;
+}
+
 TEST(Give, KeepsTheKeyThatItWasGivenAndSaysWhenItWasAnsweredBefore) {
   ScriptedServer server;
   http::FieldLines replayed;
