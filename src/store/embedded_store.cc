@@ -347,7 +347,7 @@ void EmbeddedStore::read(ReadCommand command, ReadDone done) {
 }
 
 void EmbeddedStore::read_access(AccessCommand command, AccessDone done) {
-  if (!command.moment.is_now()) return read_past_access(std::move(command), std::move(done));
+  if (!command.moment.is_now()) return read_past_access(std::move(command), done);
   std::vector<CallId> calls(command.calls.size());
   std::ranges::transform(command.calls, calls.begin(), &core::CallUsers::call);
   read_published(command.company, std::move(calls), true, command.at_least,

@@ -134,7 +134,7 @@ Status collect_all(const UserCallsCommand& command, RowsOfUser& rows, Collector&
 }  // namespace
 
 void EmbeddedStore::read_user_calls(UserCallsCommand command, UserCallsDone done) {
-  if (!command.moment.is_now()) return read_past_user_calls(std::move(command), std::move(done));
+  if (!command.moment.is_now()) return read_past_user_calls(std::move(command), done);
   auto job = [this, command = std::move(command), done] { done(find_user_calls(command)); };
   submit_long(std::move(job), done);
 }
