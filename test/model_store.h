@@ -11,7 +11,9 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -192,7 +194,88 @@ class ModelStore : public store::Store {
     return {};
   }
 
-  Result<store::VerifyReport> verify() override { return verified; }
+  using store::Store::verify;
+  Result<store::VerifyReport> verify(std::span<const store::HeadClaim>) override {
+    return verified;
+  }
+
+  // The record is what the test says it is.
+  std::vector<store::RecordedRevision> recorded;  // ascending, complete
+  core::Revision horizon = 0;
+  std::vector<store::ChangesCommand> changes_reads;
+  std::map<CompanyId, std::vector<std::function<void()>>> watches;
+
+  void read_changes(store::ChangesCommand command, ChangesDone done) override {
+    changes_reads.push_back(command);
+    answer([this, command = std::move(command), done = std::move(done)] {
+      if (failure) return done(*failure);
+      if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      done(changes_of(command));
+    });
+  }
+
+  std::unique_ptr<store::ChangesWatch> watch_changes(CompanyId company,
+                                                     std::function<void()> on_news) override {
+    watches[company].push_back(std::move(on_news));
+    return std::make_unique<store::ChangesWatch>();
+  }
+
+  void read_thing(store::ThingCommand command, ThingDone done) override {
+    answer([this, command = std::move(command), done = std::move(done)] {
+      if (failure) return done(*failure);
+      if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      store::ThingView view{revision(), std::nullopt};
+      for (const core::Record& record : timeline_.now.dump()) {
+        if (record.company != command.company) continue;
+        const auto* const call = std::get_if<core::Call>(&record.thing);
+        const auto* const user = std::get_if<core::User>(&record.thing);
+        const auto* const call_id = std::get_if<CallId>(&command.thing);
+        const auto* const user_id = std::get_if<UserId>(&command.thing);
+        if (call && call_id && call->id == *call_id) view.record = record;
+        if (user && user_id && user->id == *user_id) view.record = record;
+      }
+      done(std::move(view));
+    });
+  }
+
+  std::map<std::string, store::KeyUse> key_uses;
+  Status note_key_uses(std::span<const store::KeyUse> uses) override {
+    if (failure) return *failure;
+    for (const store::KeyUse& use : uses) {
+      const auto [kept, is_new] = key_uses.try_emplace(use.access_key, use);
+      if (!is_new && kept->second.at < use.at) kept->second = use;
+    }
+    return {};
+  }
+  Result<std::vector<store::KeyUse>> list_key_uses(CompanyId company) override {
+    if (failure) return *failure;
+    std::vector<store::KeyUse> uses;
+    for (const auto& [access_key, use] : key_uses) {
+      if (use.company == company) uses.push_back(use);
+    }
+    return uses;
+  }
+
+  std::vector<store::KeptRefusal> refusals;
+  Status keep_refusals(std::span<const store::Refusal> more) override {
+    if (failure) return *failure;
+    for (const store::Refusal& one : more) refusals.push_back({refusals.size() + 1, one});
+    return {};
+  }
+  Result<store::RefusalsView> list_refusals(const store::RefusalsCommand& command) override {
+    if (failure) return *failure;
+    store::RefusalsView view{{}, true};
+    for (auto one = refusals.rbegin(); one != refusals.rend(); ++one) {
+      if (one->refusal.company != command.company) continue;
+      if (command.before != 0 && one->number >= command.before) continue;
+      if (view.refusals.size() == command.refusals_max) {
+        view.is_end = false;
+        break;
+      }
+      view.refusals.push_back(*one);
+    }
+    return view;
+  }
   Status backup(const std::string&) override { return {}; }
   Result<std::vector<store::DayUsage>> load_usage(std::uint32_t day) override {
     if (failure) return *failure;
@@ -286,6 +369,68 @@ class ModelStore : public store::Store {
       kept_.insert({{command.company, key->key}, {key->request, answered}});
     }
     return outcome;
+  }
+
+  static bool is_of(const core::Record& record, const store::ChangesCommand& command) {
+    return std::visit(
+        [&]<class Thing>(const Thing& thing) {
+          bool is_wanted = true;
+          if constexpr (requires { thing.call; }) {
+            is_wanted = !(command.call && *command.call != thing.call) &&
+                        !(command.user && *command.user != thing.user);
+          } else if constexpr (std::is_same_v<Thing, core::Call>) {
+            is_wanted = !command.user && (!command.call || *command.call == thing.id);
+          } else if constexpr (std::is_same_v<Thing, core::User>) {
+            is_wanted = !command.call && (!command.user || *command.user == thing.id);
+          } else {
+            is_wanted = !command.call && !command.user;
+          }
+          return is_wanted;
+        },
+        record.thing);
+  }
+
+  Result<store::ChangesView> changes_of(const store::ChangesCommand& command) const {
+    store::ChangesView view;
+    view.head.horizon = horizon;
+    if (!recorded.empty()) {
+      view.head.revision = recorded.back().revision;
+      view.head.time = recorded.back().time;
+      view.head.hash = recorded.back().hash;
+    }
+    const store::ChangesPosition after = command.after;
+    if (after.revision > view.head.revision) return invalid_argument("not there yet");
+    const bool is_cut = after.revision < horizon || (after.changes && after.revision == horizon);
+    if (is_cut) return gone("revision " + std::to_string(horizon) + " is the oldest");
+    view.last = after;
+    view.is_end = true;
+    std::size_t room = command.changes_max;
+    for (const store::RecordedRevision& revision : recorded) {
+      if (revision.revision < after.revision) continue;
+      if (revision.revision == after.revision && !after.changes) continue;
+      store::RecordedRevision taken = revision;
+      taken.changes.clear();
+      const std::uint32_t from =
+          revision.revision == after.revision ? after.changes.value_or(0) : 0;
+      for (const store::RecordedChange& change : revision.changes) {
+        if (change.n < from || !is_of(change.record, command)) continue;
+        if (room == 0) {
+          view.is_end = taken.is_complete = false;
+          break;
+        }
+        --room;
+        taken.changes.push_back(change);
+      }
+      if (!view.is_end) {
+        if (taken.changes.empty()) break;
+        view.last = {revision.revision, taken.changes.back().n + 1};
+        view.revisions.push_back(std::move(taken));
+        break;
+      }
+      view.last = {revision.revision, std::nullopt};
+      if (!taken.changes.empty()) view.revisions.push_back(std::move(taken));
+    }
+    return view;
   }
 
   static std::size_t count_pairs(const std::vector<core::CallUsers>& calls) {

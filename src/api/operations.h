@@ -19,4 +19,20 @@ void list_user_access(Exchange& exchange);
 // PUT and DELETE /earshot/v1/grants.
 void change_grants(Exchange& exchange);
 
+// GET /earshot/v1/changes and GET /earshot/v1/changes/head.
+void list_changes(Exchange& exchange);
+void get_changes_head(Exchange& exchange);
+
+// GET /earshot/v1/refusals.
+void list_refusals(Exchange& exchange);
+
+// POST /earshot/v1/directory, GET /earshot/v1/calls/{callId} and GET /earshot/v1/users/{userId}.
+void put_records(Exchange& exchange);
+void get_thing(Exchange& exchange);
+
+// POST, GET and DELETE /earshot/v1/keys.
+void create_key(Exchange& exchange);
+void list_keys(Exchange& exchange);
+void revoke_key(Exchange& exchange);
+
 }  // namespace earshot::api

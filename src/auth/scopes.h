@@ -10,13 +10,15 @@ namespace earshot::auth {
 inline constexpr std::string_view kScopeCallAccessRead = "api:call-user-access:read";
 inline constexpr std::string_view kScopeCallAccessWrite = "api:call-user-access:write";
 inline constexpr std::string_view kScopeAccessRead = "earshot:access:read";
+inline constexpr std::string_view kScopeAuditRead = "earshot:audit:read";
+inline constexpr std::string_view kScopeDirectoryWrite = "earshot:directory:write";
 inline constexpr std::string_view kScopeGrantsWrite = "earshot:grants:write";
+inline constexpr std::string_view kScopeKeysWrite = "earshot:keys:write";
 
-// Every scope that a key may carry. The operations of those that have no name here come later; keys
-// made today may carry them.
+// Every scope that a key may carry.
 inline constexpr std::array<std::string_view, 7> kKnownScopes = {
-    kScopeCallAccessRead,      kScopeCallAccessWrite, kScopeAccessRead,     "earshot:audit:read",
-    "earshot:directory:write", kScopeGrantsWrite,     "earshot:keys:write",
+    kScopeCallAccessRead, kScopeCallAccessWrite, kScopeAccessRead, kScopeAuditRead,
+    kScopeDirectoryWrite, kScopeGrantsWrite,     kScopeKeysWrite,
 };
 
 inline bool is_known_scope(std::string_view scope) {

@@ -28,6 +28,7 @@ struct EmbeddedOptions {
   std::uint64_t past_page_reads_max = 200'000;
   std::optional<std::chrono::seconds>
       retention;  // of changes, markers, old directory versions; absent: all
+  std::optional<std::uint64_t> retention_revisions;  // of each company, so many; absent: all
   std::chrono::seconds retention_every{60};          // how often it is applied
   std::chrono::seconds idempotency_keep{24 * 3600};  // of answers to requests with such a key
   // How often what has expired is taken away, and answers that were kept long enough.
@@ -35,6 +36,7 @@ struct EmbeddedOptions {
   std::chrono::milliseconds house_every{
       10000};  // small upkeep: files let go, directories forgotten
   std::uint64_t load_memory_bytes = 128ULL << 20;  // of a load; more of its rows wait on disk
+  RefusalLimits refusals;
   Clock clock = wall_now;
 };
 

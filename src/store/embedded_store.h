@@ -98,7 +98,16 @@ class EmbeddedStore final : public Store {
   const Digest& cursor_secret() const override { return cursor_secret_; }
   Result<LoadReport> load(RecordSource& source, const Origin& origin) override;
   Status dump(const std::function<Status(const core::Record&)>& take) override;
-  Result<VerifyReport> verify() override;
+  using Store::verify;
+  Result<VerifyReport> verify(std::span<const HeadClaim> heads) override;
+  void read_changes(ChangesCommand command, ChangesDone done) override;
+  std::unique_ptr<ChangesWatch> watch_changes(CompanyId company,
+                                              std::function<void()> on_news) override;
+  void read_thing(ThingCommand command, ThingDone done) override;
+  Status note_key_uses(std::span<const KeyUse> uses) override;
+  Result<std::vector<KeyUse>> list_key_uses(CompanyId company) override;
+  Status keep_refusals(std::span<const Refusal> refusals) override;
+  Result<RefusalsView> list_refusals(const RefusalsCommand& command) override;
   Status backup(const std::string& directory) override;
   Result<std::vector<DayUsage>> load_usage(std::uint32_t day) override;
   Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) override;

@@ -26,12 +26,14 @@ struct PostgresOptions {
   std::chrono::milliseconds primary_proof{1000};
   std::size_t queue_commands_max = 16384;  // waiting; more is unavailable. Reads and writes each
   std::size_t batch_commands_max = 4096;   // in one transaction
-  std::uint64_t directory_bytes = 256ULL << 20;   // directories of companies, in memory
-  std::optional<std::chrono::seconds> retention;  // of changes; absent: all
+  std::uint64_t directory_bytes = 256ULL << 20;      // directories of companies, in memory
+  std::optional<std::chrono::seconds> retention;     // of changes; absent: all
+  std::optional<std::uint64_t> retention_revisions;  // of each company, so many; absent: all
   std::chrono::seconds retention_every{60};
   std::chrono::seconds idempotency_keep{24 * 3600};  // of answers to requests with such a key
   // How often what has expired is taken away, and answers that were kept long enough.
   std::chrono::milliseconds expiry_every{30'000};
+  RefusalLimits refusals;
   Clock clock = wall_now;
 };
 

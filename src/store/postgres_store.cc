@@ -244,7 +244,10 @@ Status PostgresStore::dump(const std::function<Status(const core::Record&)>& tak
   return dump_over_postgres(*TRY(open_session()), take);
 }
 
-Result<VerifyReport> PostgresStore::verify() { return verify_over_postgres(*TRY(open_session())); }
+Result<VerifyReport> PostgresStore::verify(std::span<const HeadClaim> heads) {
+  static_cast<void>(heads);
+  return verify_over_postgres(*TRY(open_session()));
+}
 
 Status PostgresStore::backup(const std::string&) {
   return invalid_argument(

@@ -22,17 +22,10 @@
 #include "core/record.h"
 #include "core/rules.h"
 #include "core/types.h"
+#include "store/changes.h"
+#include "store/refusals.h"
 
 namespace earshot::store {
-
-// What a request did, as the record of changes names it.
-enum class Operation : std::uint8_t { give = 1, remove = 2, records = 3, sweep = 4 };
-
-// Who asked, as the record of changes keeps it.
-struct Origin {
-  RequestId request_id;
-  std::string access_key;  // empty: the operator, by a command or at start; or a sweep
-};
 
 // An access key and its company. Shared and immutable; a change makes another one.
 struct KeyEntry {
@@ -193,6 +186,27 @@ class RecordSource {
 struct LoadReport {
   std::uint64_t records = 0;  // lines applied, those that changed nothing included
   std::uint64_t changes = 0;
+  // The revision that holds them, of each company that they changed; ascending by company.
+  std::vector<std::pair<CompanyId, core::Revision>> revisions{};
+};
+
+// A call or user of the directory, as the record that puts it in place.
+struct ThingCommand {
+  CompanyId company;
+  std::variant<CallId, UserId> thing;
+  core::Revision at_least = 0;  // the answer is of this revision or a later one
+  AskerPtr asker;
+};
+struct ThingView {
+  core::Revision revision = 0;
+  std::optional<core::Record> record;  // absent: there is none
+};
+
+// When a key last let a request in.
+struct KeyUse {
+  CompanyId company;
+  std::string access_key;
+  Time at;
 };
 
 struct VerifyReport {
@@ -202,6 +216,7 @@ struct VerifyReport {
   std::uint64_t shares = 0;
   std::uint64_t grants = 0;
   std::uint64_t changes = 0;
+  std::vector<HeadVerdict> heads;  // of each claim, in their order
 };
 inline constexpr std::size_t kVerifyFaultsMax = 100;
 
@@ -284,8 +299,41 @@ class Store {
   // error of `take` ends it.
   virtual Status dump(const std::function<Status(const core::Record&)>& take) = 0;
 
-  // Checks every invariant across the store and the chain of changes, on one snapshot. Waits.
-  virtual Result<VerifyReport> verify() = 0;
+  // Checks every invariant across the store and the chain of changes, on one snapshot, and whether
+  // the record holds these heads. A head that it contradicts, or does not come to, is a fault too.
+  // Waits.
+  virtual Result<VerifyReport> verify(std::span<const HeadClaim> heads) = 0;
+  Result<VerifyReport> verify() { return verify({}); }
+
+  // Reads the record of changes of a company. `done` is called exactly once: before this returns,
+  // or later, on the calling thread where that runs a Loop, or on a thread of the store. Errors:
+  // denied (as for a read), gone (retention has cut off what is behind the position; the message
+  // says which is the oldest that can be asked for), invalid_argument (the record does not come to
+  // the position), unavailable, internal.
+  using ChangesDone = std::function<void(Result<ChangesView>)>;
+  virtual void read_changes(ChangesCommand command, ChangesDone done) = 0;
+
+  // From now on calls `on_news` soon after the company has come to a new revision, through
+  // whichever server; perhaps once for several, perhaps without need. Of a store that servers
+  // share, within a second of the commit. On a thread of the store: it must not wait, and not call
+  // the store. Any thread; never null.
+  virtual std::unique_ptr<ChangesWatch> watch_changes(CompanyId company,
+                                                      std::function<void()> on_news) = 0;
+
+  // Reads one call or user. `done` as of read(), and the same errors.
+  using ThingDone = std::function<void(Result<ThingView>)>;
+  virtual void read_thing(ThingCommand command, ThingDone done) = 0;
+
+  // Keeps the latest of what is known and what is given, of each key. Not synced: what a crash
+  // undoes is not written again. Waits.
+  virtual Status note_key_uses(std::span<const KeyUse> uses) = 0;
+  // Of the keys of a company that were ever used, by access key. Waits.
+  virtual Result<std::vector<KeyUse>> list_key_uses(CompanyId company) = 0;
+
+  // Keeps them, within the limits that the store was opened with. Not synced. Waits.
+  virtual Status keep_refusals(std::span<const Refusal> refusals) = 0;
+  // Waits.
+  virtual Result<RefusalsView> list_refusals(const RefusalsCommand& command) = 0;
 
   // Makes a consistent copy in `directory`, which must not exist yet. Waits; reads and writes go
   // on. invalid_argument where the store is none that can be copied this way.

@@ -274,7 +274,8 @@ Status check_times(const Snapshot& snapshot,
 
 }  // namespace
 
-Result<VerifyReport> EmbeddedStore::verify() {
+Result<VerifyReport> EmbeddedStore::verify(std::span<const HeadClaim> heads) {
+  static_cast<void>(heads);
   const Snapshot snapshot(*rocks_);
   VerifyReport report;
   const auto expiries_known = TRY(snapshot.get(Family::meta, std::string(1, kExpiriesKnownTag)));

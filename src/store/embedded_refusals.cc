@@ -1,0 +1,17 @@
+#include "store/embedded_store.h"
+
+#include <utility>
+
+namespace earshot::store {
+
+Status EmbeddedStore::keep_refusals(std::span<const Refusal> refusals) {
+  static_cast<void>(refusals);
+  return internal("not yet");
+}
+
+Result<RefusalsView> EmbeddedStore::list_refusals(const RefusalsCommand& command) {
+  static_cast<void>(command);
+  return internal("not yet");
+}
+
+}  // namespace earshot::store

@@ -1,0 +1,17 @@
+#include "store/postgres_store.h"
+
+#include <utility>
+
+namespace earshot::store {
+
+Status PostgresStore::note_key_uses(std::span<const KeyUse> uses) {
+  static_cast<void>(uses);
+  return internal("not yet");
+}
+
+Result<std::vector<KeyUse>> PostgresStore::list_key_uses(CompanyId company) {
+  static_cast<void>(company);
+  return internal("not yet");
+}
+
+}  // namespace earshot::store
