@@ -37,7 +37,7 @@ struct Pruning : testing::Test {
     for (const std::string table :
          {"companies", "workspaces", "profiles", "users", "calls", "shares", "grants", "changes",
           "usage", "proofs", "workspace_versions", "profile_versions", "user_versions",
-          "kept_answers"}) {
+          "kept_answers", "refusals", "key_uses"}) {
       sql += "ALTER TABLE earshot." + table + " RENAME TO old;CREATE TABLE earshot." + table +
              " (LIKE earshot.old INCLUDING ALL) PARTITION BY HASH (company_id);"
              "DROP TABLE earshot.old;";

@@ -15,9 +15,9 @@ constexpr std::chrono::minutes kSilenceMax{60};  // an index over many rows take
 
 // Distributed by company, beside earshot.companies.
 constexpr std::array kCompanyTables = {
-    "workspaces",       "profiles",      "users",       "calls",  "shares",
-    "grants",           "changes",       "usage",       "proofs", "workspace_versions",
-    "profile_versions", "user_versions", "kept_answers"};
+    "workspaces",       "profiles",      "users",        "calls",    "shares",
+    "grants",           "changes",       "usage",        "proofs",   "workspace_versions",
+    "profile_versions", "user_versions", "kept_answers", "refusals", "key_uses"};
 // On every node.
 constexpr std::array kReferenceTables = {"keys", "load_lock", "cursor_keys", "schema_versions"};
 

@@ -98,7 +98,7 @@ class PgTestDatabase {
       ask("TRUNCATE earshot.companies, earshot.workspaces, earshot.profiles, earshot.users,"
           " earshot.calls, earshot.shares, earshot.grants, earshot.changes, earshot.usage,"
           " earshot.proofs, earshot.keys, earshot.workspace_versions, earshot.profile_versions,"
-          " earshot.user_versions, earshot.kept_answers");
+          " earshot.user_versions, earshot.kept_answers, earshot.refusals, earshot.key_uses");
       return;
     }
     static std::atomic<int> count{0};
