@@ -183,15 +183,6 @@ PgReader* PostgresStore::own_reader_of(Loop& loop) {
   return reader.get();
 }
 
-template <class Task>
-void PostgresStore::with_reader(Task&& task) {
-  Loop& own = own_loop_->loop();
-  Loop* const current = Loop::current();
-  if (current == &own) return task(*reader_);
-  if (current) return task(*own_reader_of(*current));
-  own.post([this, task = std::forward<Task>(task)]() mutable { task(*reader_); });
-}
-
 void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
   with_reader(
       [access_key = std::move(access_key), done = std::move(done)](PgReader& reader) mutable {

@@ -106,4 +106,13 @@ class PostgresStore final : public Store {
   std::unique_ptr<LoopThread> own_loop_;
 };
 
+template <class Task>
+void PostgresStore::with_reader(Task&& task) {
+  Loop& own = own_loop_->loop();
+  Loop* const current = Loop::current();
+  if (current == &own) return task(*reader_);
+  if (current) return task(*own_reader_of(*current));
+  own.post([this, task = std::forward<Task>(task)]() mutable { task(*reader_); });
+}
+
 }  // namespace earshot::store
