@@ -126,10 +126,13 @@ Status PostgresStore::begin() {
     reader_ = std::make_unique<PgReader>(loop, site_);
     writer_ = std::make_unique<PgWriter>(loop, site_);
     watch_ = std::make_unique<Watch>(loop, *this);
+    news_ = std::make_unique<PgNews>(loop, *reader_, *site_.watchers);
     loop.at_end([this] {
       writer_.reset();
       reader_.reset();
-      watch_.reset();  // last: it is told what became of its proof
+      // Last: they are told what became of what they asked.
+      watch_.reset();
+      news_.reset();
     });
     begun.set_value();
   });
@@ -228,7 +231,12 @@ Result<std::vector<KeyPtr>> PostgresStore::list_keys(std::optional<CompanyId> co
 }
 
 Result<LoadReport> PostgresStore::load(RecordSource& source, const Origin& origin) {
-  return load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock);
+  LoadReport report =
+      TRY(load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock));
+  for (const auto& [company, revision] : report.revisions) {
+    site_.watchers->tell(company, revision);
+  }
+  return report;
 }
 
 Status PostgresStore::dump(const std::function<Status(const core::Record&)>& take) {
@@ -236,8 +244,7 @@ Status PostgresStore::dump(const std::function<Status(const core::Record&)>& tak
 }
 
 Result<VerifyReport> PostgresStore::verify(std::span<const HeadClaim> heads) {
-  static_cast<void>(heads);
-  return verify_over_postgres(*TRY(open_session()));
+  return verify_over_postgres(*TRY(open_session()), heads);
 }
 
 Status PostgresStore::backup(const std::string&) {

@@ -14,6 +14,7 @@
 
 #include "base/loop.h"
 #include "store/kept_answer.h"
+#include "store/pg_news.h"
 #include "store/pg_reader.h"
 #include "store/pg_session.h"
 #include "store/pg_site.h"
@@ -102,6 +103,7 @@ class PostgresStore final : public Store {
   // Of the own loop's thread.
   std::unique_ptr<PgReader> reader_;
   std::unique_ptr<PgWriter> writer_;
+  std::unique_ptr<PgNews> news_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<LoopThread> own_loop_;
 };
