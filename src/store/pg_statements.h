@@ -105,6 +105,15 @@ inline constexpr PgStatement kReadHead{"read_head", R"(
 SELECT revision, directory_revision, horizon FROM earshot.companies
 WHERE company_id = $1::bigint)"};
 
+// company, call -> the columns of read_call()
+inline constexpr PgStatement kReadCall{"read_call", R"(
+SELECT call_id, workspace_id, title, started, primary_user_id, party_user_ids, is_private
+FROM earshot.calls WHERE company_id = $1::bigint AND call_id = $2::bigint)"};
+// company, user -> the columns of read_user()
+inline constexpr PgStatement kReadUser{"read_user", R"(
+SELECT user_id, email_address, first_name, last_name, manager_id, active, profile_ids
+FROM earshot.users WHERE company_id = $1::bigint AND user_id = $2::bigint)"};
+
 // --- what was: all that is read of it stays as it is, until retention takes it
 
 // company, revision or NULL, time where there is none -> revision, directory_revision, changed_at;
@@ -373,6 +382,8 @@ inline constexpr std::array kRequestStatements = {
     &kPageAccessOfUser,
     &kPageRowsOfUser,
     &kReadHead,
+    &kReadCall,
+    &kReadUser,
     &kFindMoment,
     &kPlanAnew,
     &kListChangesOfCalls,

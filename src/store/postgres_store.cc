@@ -183,15 +183,6 @@ PgReader* PostgresStore::own_reader_of(Loop& loop) {
   return reader.get();
 }
 
-template <class Task>
-void PostgresStore::with_reader(Task&& task) {
-  Loop& own = own_loop_->loop();
-  Loop* const current = Loop::current();
-  if (current == &own) return task(*reader_);
-  if (current) return task(*own_reader_of(*current));
-  own.post([this, task = std::forward<Task>(task)]() mutable { task(*reader_); });
-}
-
 void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
   with_reader(
       [access_key = std::move(access_key), done = std::move(done)](PgReader& reader) mutable {
@@ -261,13 +252,17 @@ Result<std::vector<DayUsage>> PostgresStore::load_usage(std::uint32_t day) {
 
 Result<std::vector<DayUsage>> PostgresStore::add_usage(std::span<const DayUsage> more) {
   const std::lock_guard lock(usage_mutex_);
+  auto sums = add_usage_over_postgres(*TRY(usage_session()), more);
+  if (!sums) usage_session_.reset();
+  return sums;
+}
+
+Result<PgSession*> PostgresStore::usage_session() {
   if (!usage_session_ || usage_session_->is_lost()) {
     usage_session_ =
         TRY(PgSession::open(site_.options.url, {.silence_max = site_.options.statement_time}));
   }
-  auto sums = add_usage_over_postgres(*usage_session_, more);
-  if (!sums) usage_session_.reset();
-  return sums;
+  return usage_session_.get();
 }
 
 milliseconds PostgresStore::usage_interval() const { return kUsageAddedEvery; }
