@@ -634,6 +634,7 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   }
   TRY(transaction.end_records(options_.clock()));
   report.changes = transaction.changes();
+  report.revisions = transaction.revisions();
   if (transaction.is_empty()) return report;
   if (!transaction.only_removes()) TRY(check_space());
   TRY(commit_and_publish(transaction, 1));

@@ -175,6 +175,7 @@ class EmbeddedStore final : public Store {
   Result<PeoplePtr> load_people(CompanyState& state, const PublishedSnapshot& snapshot,
                                 const Removals& removals);
   Result<UserCallsView> find_user_calls(const UserCallsCommand& command);
+  Result<ThingView> find_thing(const ThingCommand& command);
   // The later of the clock and the time of what was read: no clock that is put back revives what
   // had expired.
   Time judging_time(Time of_revision) const { return std::max(options_.clock(), of_revision); }
@@ -233,6 +234,7 @@ class EmbeddedStore final : public Store {
   std::atomic<std::int64_t> space_checked_ms_{INT64_MIN};
 
   std::mutex usage_mutex_;
+  std::mutex key_uses_mutex_;
 
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 

@@ -1,6 +1,6 @@
 // The statements of requests over PostgreSQL. Each but the look-up of a key and the look at what is
-// new names one company, and so needs one shard where the tables are distributed; what they avoid, and why, is in
-// docs/decisions/0009-postgresql.md.
+// new names one company, and so needs one shard where the tables are distributed; what they avoid,
+// and why, is in docs/decisions/0009-postgresql.md.
 #pragma once
 
 #include <array>
@@ -130,6 +130,15 @@ LEFT JOIN (
 ON r.bytes - length(r.items) < $5::bigint
 WHERE c.company_id = $1::bigint
 ORDER BY r.revision, r.first_n)"};
+
+// company, call -> the columns of read_call()
+inline constexpr PgStatement kReadCall{"read_call", R"(
+SELECT call_id, workspace_id, title, started, primary_user_id, party_user_ids, is_private
+FROM earshot.calls WHERE company_id = $1::bigint AND call_id = $2::bigint)"};
+// company, user -> the columns of read_user()
+inline constexpr PgStatement kReadUser{"read_user", R"(
+SELECT user_id, email_address, first_name, last_name, manager_id, active, profile_ids
+FROM earshot.users WHERE company_id = $1::bigint AND user_id = $2::bigint)"};
 
 // --- what was: all that is read of it stays as it is, until retention takes it
 
@@ -401,6 +410,9 @@ inline constexpr std::array kRequestStatements = {
     &kReadHead,
     &kFindRevisions,
     &kPageChanges,
+
+    &kReadCall,
+    &kReadUser,
     &kFindMoment,
     &kPlanAnew,
     &kListChangesOfCalls,

@@ -259,13 +259,17 @@ Result<std::vector<DayUsage>> PostgresStore::load_usage(std::uint32_t day) {
 
 Result<std::vector<DayUsage>> PostgresStore::add_usage(std::span<const DayUsage> more) {
   const std::lock_guard lock(usage_mutex_);
+  auto sums = add_usage_over_postgres(*TRY(usage_session()), more);
+  if (!sums) usage_session_.reset();
+  return sums;
+}
+
+Result<PgSession*> PostgresStore::usage_session() {
   if (!usage_session_ || usage_session_->is_lost()) {
     usage_session_ =
         TRY(PgSession::open(site_.options.url, {.silence_max = site_.options.statement_time}));
   }
-  auto sums = add_usage_over_postgres(*usage_session_, more);
-  if (!sums) usage_session_.reset();
-  return sums;
+  return usage_session_.get();
 }
 
 milliseconds PostgresStore::usage_interval() const { return kUsageAddedEvery; }

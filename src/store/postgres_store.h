@@ -68,6 +68,8 @@ class PostgresStore final : public Store {
   void with_reader(Task&& task);
   PgReader* own_reader_of(Loop& loop);
   Result<std::unique_ptr<PgSession>> open_session() const;
+  // A connection for usage, kept. To be reset after an error. REQUIRES: usage_mutex_ is held.
+  Result<PgSession*> usage_session();
   // Does it again and again until the store closes, after as long as `interval` each time.
   std::thread repeat(std::chrono::milliseconds interval, const char* failure,
                      std::function<Status()> task);
@@ -89,6 +91,7 @@ class PostgresStore final : public Store {
 
   KeysUnderWay keys_under_way_;
 
+  // Of what is counted and noted now and then.
   std::mutex usage_mutex_;
   std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
 
