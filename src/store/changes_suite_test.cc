@@ -129,31 +129,30 @@ TEST_P(ChangesSuite, AReplayIsTheDumpOfEachRevision) {
     for (const std::uint64_t changes_at_most : {1, 15, 400}) {
       replayed = {};
       place = {};
-      read_pages(
-          store(), changes_behind(company, {}), random, changes_at_most,
-          [&](const ChangesView& view) {
-            for (const RecordedRevision& revision : view.revisions) {
-              ++operations[revision.operation];
-              ASSERT_EQ(revision.changes.front().n,
-                        revision.revision == place.revision ? place.changes.value_or(0) : 0);
-              for (std::size_t i = 0; i < revision.changes.size(); ++i) {
-                ASSERT_EQ(revision.changes[i].n, revision.changes.front().n + i);
-                const Status applied = replayed.apply(revision.changes[i].record);
-                ASSERT_TRUE(applied.has_value()) << applied.error().message;
-              }
-              place = {revision.revision, std::nullopt};
-              if (!revision.is_complete) {
-                place.changes = revision.changes.back().n + 1;
-                continue;
-              }
-              const auto kept = dumps_[company].find(revision.revision);
-              if (kept == dumps_[company].end()) continue;
-              ++borders;
-              SCOPED_TRACE("revision " + std::to_string(revision.revision));
-              expect_same_records(replayed.dump(), kept->second);
-            }
-            ASSERT_EQ(view.last, place.revision == 0 ? ChangesPosition{} : place);
-          });
+      read_pages(store(), changes_behind(company, {}), random, changes_at_most,
+                 [&](const ChangesView& view) {
+                   for (const RecordedRevision& revision : view.revisions) {
+                     ++operations[revision.operation];
+                     ASSERT_EQ(revision.changes.front().n,
+                               revision.revision == place.revision ? place.changes.value_or(0) : 0);
+                     for (std::size_t i = 0; i < revision.changes.size(); ++i) {
+                       ASSERT_EQ(revision.changes[i].n, revision.changes.front().n + i);
+                       const Status applied = replayed.apply(revision.changes[i].record);
+                       ASSERT_TRUE(applied.has_value()) << applied.error().message;
+                     }
+                     place = {revision.revision, std::nullopt};
+                     if (!revision.is_complete) {
+                       place.changes = revision.changes.back().n + 1;
+                       continue;
+                     }
+                     const auto kept = dumps_[company].find(revision.revision);
+                     if (kept == dumps_[company].end()) continue;
+                     ++borders;
+                     SCOPED_TRACE("revision " + std::to_string(revision.revision));
+                     expect_same_records(replayed.dump(), kept->second);
+                   }
+                   ASSERT_EQ(view.last, place.revision == 0 ? ChangesPosition{} : place);
+                 });
       if (HasFatalFailure()) return;
     }
     EXPECT_GT(borders, 10U);
@@ -213,8 +212,7 @@ TEST_P(ChangesSuite, FiltersAndPositionsLeaveOutWhatTheySay) {
     const auto count = static_cast<std::uint32_t>(revision.changes.size());
     for (const std::uint32_t n : {1U, 2U, 1 + count / 2, count}) {
       if (n > count) continue;
-      const auto view =
-          read_changes_now(store(), changes_behind({1}, {revision.revision, n}, 1));
+      const auto view = read_changes_now(store(), changes_behind({1}, {revision.revision, n}, 1));
       ASSERT_TRUE(view.has_value()) << view.error().message;
       if (n == count && view->is_end) continue;
       const RecordedRevision& next = view->revisions.at(0);
@@ -312,9 +310,10 @@ TEST_P(ChangesSuite, RetentionIsToldAndLeavesNoGap) {
   }
   const auto rest = read_whole(store(), changes_behind({1}, {2, std::nullopt}), random, 1);
   expect_same_changes(rest, {whole.begin() + 2, whole.end()}, false);
-  const auto report = store().verify(std::vector<store::HeadClaim>{
-      {{1}, 1, whole[0].hash}, {{1}, 2, whole[1].hash}, {{1}, 2, whole[0].hash},
-      {{1}, 3, whole[2].hash}});
+  const auto report = store().verify(std::vector<store::HeadClaim>{{{1}, 1, whole[0].hash},
+                                                                   {{1}, 2, whole[1].hash},
+                                                                   {{1}, 2, whole[0].hash},
+                                                                   {{1}, 3, whole[2].hash}});
   ASSERT_TRUE(report.has_value()) << report.error().message;
   using enum HeadVerdict;
   EXPECT_EQ(report->heads, (std::vector{cut_off, extended, contradicted, extended}));
@@ -346,8 +345,8 @@ TEST_P(ChangesSuite, AWatchIsToldOfEachRevision) {
   while (seen < last) {
     {
       std::unique_lock lock(bell.mutex);
-      const bool is_told = bell.rung.wait_for(lock, std::chrono::seconds(20),
-                                              [&] { return bell.is_rung; });
+      const bool is_told =
+          bell.rung.wait_for(lock, std::chrono::seconds(20), [&] { return bell.is_rung; });
       EXPECT_TRUE(is_told) << "after revision " << seen;
       if (!is_told) break;
       bell.is_rung = false;
