@@ -115,12 +115,11 @@ inline std::vector<UserId> live_users(const core::PackedEntry& entry, Time now) 
   return users;
 }
 inline Result<store::ChangesView> read_changes_now(store::Store& store,
-                                                  store::ChangesCommand command) {
+                                                   store::ChangesCommand command) {
   std::promise<Result<store::ChangesView>> promise;
   auto answer = promise.get_future();
-  store.read_changes(std::move(command), [&](Result<store::ChangesView> view) {
-    promise.set_value(std::move(view));
-  });
+  store.read_changes(std::move(command),
+                     [&](Result<store::ChangesView> view) { promise.set_value(std::move(view)); });
   return answer.get();
 }
 inline Result<store::Outcome> write_now(store::Store& store, store::GrantCommand command) {
