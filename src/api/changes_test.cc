@@ -356,7 +356,7 @@ TEST_F(ChangesTest, AStreamGoesOnFromEveryIdWithoutGapOrRepetition) {
   EXPECT_EQ(read_from("0"), 2504U);
   EXPECT_GT(ids.size(), 4U) << "the long revision comes in several";
   EXPECT_EQ(ids.back(), "3");
-  for (const std::string id : std::vector(ids)) {
+  for (const std::string& id : std::vector<std::string>(ids)) {
     const auto position = *parse_position(id);
     std::size_t before = position.changes.value_or(0);
     for (core::Revision i = 1; i < position.revision + (position.changes ? 0 : 1); ++i) {
