@@ -1,4 +1,4 @@
-// Which bodies are taken for JSON, by the head alone.
+// Which bodies are taken for JSON, or lines of it, by the head alone.
 #pragma once
 
 #include <string_view>
@@ -8,5 +8,8 @@ namespace earshot::api {
 // Whether this is application/json, in any case, with any well-formed parameters; a charset among
 // them must be utf-8, in any case, quoted or not.
 bool is_json_media_type(std::string_view content_type);
+
+// The same for application/x-ndjson: lines of JSON.
+bool is_ndjson_media_type(std::string_view content_type);
 
 }  // namespace earshot::api
