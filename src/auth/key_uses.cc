@@ -5,8 +5,9 @@
 namespace earshot::auth {
 
 void KeyUses::keep(const store::KeyEntry& key, Time now) {
+  const Time at{now.micros - now.micros % 1'000'000};
   const std::lock_guard lock(mutex_);
-  noted_.insert_or_assign(key.key.access_key, store::KeyUse{key.company, key.key.access_key, now});
+  noted_.insert_or_assign(key.key.access_key, store::KeyUse{key.company, key.key.access_key, at});
 }
 
 std::vector<store::KeyUse> KeyUses::list(CompanyId company) const {
