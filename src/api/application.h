@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -43,6 +44,15 @@ class Application final : public http::Application {
 
   // For tests, where no thread does it: what is due to those who wait for changes.
   Feed& feed() { return feed_; }
+
+  // Tells the store when keys were used last, of what it was not told yet. Waits. One thread at a
+  // time.
+  Status save_key_uses() { return setting_.key_uses.save(setting_.store); }
+
+  // Whether every request that waits for the store was carried out in this time.
+  bool finish_waiting(std::chrono::milliseconds time) {
+    return setting_.waiting.wait_until_idle(time);
+  }
 
   // Where the number of open connections comes from. REQUIRES: before the first request.
   void set_connection_count(std::function<std::size_t()> count) {

@@ -32,6 +32,11 @@ Exchange::Exchange(Setting& its_setting, std::string_view its_remote_address,
                    std::chrono::steady_clock::time_point its_received_at)
     : setting(its_setting), remote_address(its_remote_address), received_at(its_received_at) {}
 
+std::optional<std::size_t> Exchange::bytes_max() const {
+  if (route == nullptr || !route->takes_records) return std::nullopt;
+  return setting.options.directory_bytes_max;
+}
+
 void Exchange::end() {
   guard([this] { settle(); });
 }
@@ -46,7 +51,11 @@ void Exchange::settle() {
 }
 
 void Exchange::answer() {
-  if (is_too_long) return refuse_content(body_too_long(setting.options.body_bytes_max));
+  if (is_too_long) {
+    return refuse_content(route->takes_records
+                              ? records_too_long(setting.options.directory_bytes_max)
+                              : body_too_long(setting.options.body_bytes_max));
+  }
   if (fault) return refuse_content(*fault);
   if (decoder) {
     if (auto error = decoder->finish()) {
@@ -70,6 +79,27 @@ void Exchange::refuse_content(Problem problem) {
           self->send_problem(problem);
         });
       });
+}
+
+void Exchange::wait_for_store(std::function<void()> work) {
+  auto place = setting.waiting.take_place(service::WaitingRequests::Kind::keys);
+  if (!place) return send_failure(unavailable("too many requests about keys"));
+  setting.waiting.submit(std::move(*place), [self = shared_from_this(), work = std::move(work)] {
+    if (self->reply.is_open()) self->guard(work);
+  });
+}
+
+bool Exchange::is_still_admitted() {
+  const auto key = service::look_up_key_now(setting.store, principal->key->key.access_key);
+  if (!key) {
+    send_failure(key.error());
+    return false;
+  }
+  if (!admission->is_admitted_with(*key)) {
+    send_failure(denied({}));
+    return false;
+  }
+  return true;
 }
 
 void Exchange::send(http::Response response) {
@@ -137,7 +167,8 @@ void Exchange::finish(int status, const Problem* problem) {
   const Operation operation = route ? route->operation : Operation::none;
   setting.metrics->count_request(operation, status, std::chrono::steady_clock::now() - received_at);
   if (problem != nullptr) setting.metrics->count_refusal(problem->reason);
-  if (problem == nullptr && pairs_changed == 0 && !is_sampled(id, setting.options.log_sample)) {
+  const bool has_changed = pairs_changed > 0 || has_loaded;
+  if (problem == nullptr && !has_changed && !is_sampled(id, setting.options.log_sample)) {
     return;
   }
   std::string company;

@@ -110,6 +110,10 @@ void declare_limits(Parser& parser, ServeOptions& options) {
   constexpr std::uint64_t kMany = 1'000'000;
   parser.bytes("--head-bytes-max", limits.head_bytes_max, "longest head of a request; more is 431");
   parser.bytes("--body-bytes-max", limits.body_bytes_max, "longest body; more is 413");
+  parser.bytes("--directory-bytes-max", options.api.directory_bytes_max,
+               "longest body of records, which are one unit; more is 413");
+  parser.count("--directory-requests-max", options.api.directory_requests_max, 1, 10'000,
+               "requests that bring records or wait to apply them; more are 503");
   parser.count("--nesting-max", options.api.limits.nesting_max, 4, 1000,
                "deepest nesting of JSON; more is 400");
   parser.count("--ids-max", options.api.limits.ids_max, 1, 10 * kMany,

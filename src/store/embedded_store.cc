@@ -638,6 +638,8 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   if (transaction.is_empty()) return report;
   if (!transaction.only_removes()) TRY(check_space());
   TRY(commit_and_publish(transaction, 1));
+  // What this leaves after a failure goes with the next use that is noted.
+  if (transaction.removes_keys()) (void)note_key_uses({});
   return report;
 }
 

@@ -29,6 +29,7 @@ SUITES = [
     "outages",
     "postgres",
     "records",
+    "directory",
     "backup",
     "real_input",
     "store_compat",
