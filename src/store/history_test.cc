@@ -81,7 +81,7 @@ class HandRun {
   }
 
   void cut(Time oldest) {
-    ASSERT_TRUE(apply_retention(*rocks_, *companies_, oldest).has_value());
+    ASSERT_TRUE(apply_retention(*rocks_, *companies_, {oldest, {}}).has_value());
     // Markers go when their files are rewritten.
     for (const Family family : {Family::calls, Family::by_user}) {
       rocksdb::CompactRangeOptions all;
