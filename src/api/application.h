@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -31,6 +32,15 @@ class Application final : public http::Application {
   // From now on /readyz answers 503, so that no new connections are sent here; requests are
   // answered as before.
   void set_draining() { draining_.store(true, std::memory_order_relaxed); }
+
+  // Brings what was refused to the store for the last time, and asks it for nothing any more. False
+  // where it did not answer in time.
+  bool stop_keeping_refusals(std::chrono::milliseconds time) {
+    return setting_.refusals.stop(time);
+  }
+
+  // The same without a limit. REQUIRES: no request is under way any more.
+  void end_refusals() { setting_.refusals.end(); }
 
   // Where the number of open connections comes from. REQUIRES: before the first request.
   void set_connection_count(std::function<std::size_t()> count) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "api/options.h"
 #include "api/problem.h"
 #include "api/query.h"
+#include "api/refusal_log.h"
 #include "api/stream.h"
 #include "auth/credentials.h"
 #include "base/digest.h"
@@ -38,6 +40,7 @@ struct Setting {
   store::Store& store;
   const Options options;
   const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  RefusalLog refusals{store, options.refusals_interval};
 };
 
 // The header Idempotency-Key: what it says, and what the body comes to.
@@ -78,6 +81,9 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   void send_problem(const Problem& problem);
   // Refuses what was sent, without asking the store for it.
   void refuse_content(Problem problem);
+  // Goes on where the key still lets the request in, as the store knows it; else refuses. For an
+  // operation that gives the store no asker. May go on later, on a thread of the store.
+  void confirm_key(std::function<void()> go_on);
   // What a store or service answered in place of a result.
   void send_failure(const Error& error);
   // 200 with the bytes that `encoder` gives: whole, or in pieces where they are many. The revision
@@ -122,6 +128,7 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
+  store::KeyPtr refused_key;  // known by its name, and not let in: the secret is wrong, or it ended
   std::shared_ptr<const auth::Admission> admission;  // the principal's asker, where it has one
   bool is_key_from_memory = false;                   // and the store may know better
   // What is wrong with the head, of what is told only once the body has been seen to be not too
@@ -142,6 +149,7 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
 
  private:
   void fail(const std::exception& exception);
+  void keep_refusal(const Problem& problem);
 
   std::string path_text_;  // of keep_path()
   bool repeated_ = false;

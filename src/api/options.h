@@ -1,6 +1,7 @@
 // What whoever puts the program together may choose of the application.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 #include "api/decode.h"
@@ -14,6 +15,7 @@ struct Options {
   std::size_t answer_bytes_whole = 1 << 20;  // longer answers leave in pieces
   bool admin_on_main = false;  // the neighbours of the operations on the main address too
   double log_sample = 0;       // share of the requests to log that nothing calls for, 0 to 1
+  std::chrono::milliseconds refusals_interval{1000};  // alike ones of it are kept as one
   Clock clock = wall_now;
 };
 

@@ -7,12 +7,15 @@ namespace earshot::api {
 namespace {
 
 constexpr std::array<std::string_view, kReasons> kReasonNames = {
-    "path",           "method",        "credentials",      "scope",       "rate_per_second",
-    "rate_per_day",   "body_too_long", "media_type",       "parameter",   "json",
-    "too_many_ids",   "unknown_calls", "unknown_users",    "history",     "changed_calls",
-    "key_in_use",     "key_used",      "not_ready",        "unavailable", "fault",
-    "malformed_head", "head_too_long", "request_too_slow", "expectation", "transfer_coding",
-    "http_version",
+    "path",           "method",          "credentials",
+    "scope",          "rate_per_second", "rate_per_day",
+    "body_too_long",  "media_type",      "parameter",
+    "json",           "too_many_ids",    "unknown_calls",
+    "unknown_users",  "another_company", "history",
+    "changed_calls",  "key_in_use",      "key_used",
+    "not_ready",      "unavailable",     "fault",
+    "malformed_head", "head_too_long",   "request_too_slow",
+    "expectation",    "transfer_coding", "http_version",
 };
 
 constexpr std::string_view kChallenge = R"(Basic realm="earshot", charset="UTF-8")";

@@ -32,6 +32,7 @@ enum class Reason : std::uint8_t {
   too_many_ids,
   unknown_calls,
   unknown_users,
+  another_company,  // what is known to be of another company, of which nothing is said
   history,
   changed_calls,
   key_in_use,

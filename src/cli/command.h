@@ -14,17 +14,27 @@
 
 namespace earshot::cli {
 
-enum class Verb : std::uint8_t { load, dump, key_create, key_list, key_revoke, backup, verify };
+enum class Verb : std::uint8_t {
+  load,
+  dump,
+  key_create,
+  key_list,
+  key_revoke,
+  refusal_list,
+  backup,
+  verify
+};
 
 struct Command {
   Verb verb = Verb::verify;
   std::string name;       // load: the file's, for messages; what is in it comes as a descriptor
   std::string directory;  // backup: absolute
-  std::optional<CompanyId> company;  // key create; key list: only of this one
-  std::vector<std::string> scopes;   // key create
-  std::optional<Time> expires_at;    // key create
-  std::string access_key;            // key revoke
-  bool as_json = false;              // key create, key list, verify
+  // key create; key list, refusal list: only of this one. 0: refusals of none
+  std::optional<CompanyId> company;
+  std::vector<std::string> scopes;  // key create
+  std::optional<Time> expires_at;   // key create
+  std::string access_key;           // key revoke
+  bool as_json = false;             // key create, key list, refusal list, verify
   friend bool operator==(const Command&, const Command&) = default;
 };
 

@@ -165,7 +165,7 @@ Status Retention::cut_directory(Cut& cut, bool company_itself) {
   rocksdb::WriteBatch batch;
   std::size_t looked_at = 0;
   rows->Seek(cut.directory_at);
-  for (; rows->Valid() && rows->key().starts_with(prefix) && looked_at < kCutRowsAtOnce;
+  for (; rows->Valid() && rows->key().starts_with(prefix) && looked_at < step_.rows;
        rows->Next(), ++looked_at) {
     const std::string_view key_bytes = view(rows->key());
     const auto key = decode_directory_key(key_bytes);
@@ -199,7 +199,7 @@ Status Retention::cut_changes(Cut& cut) {
   rocksdb::WriteBatch batch;
   std::size_t looked_at = 0, bytes = 0;
   bool is_end = false;
-  for (parts->Seek(prefix); looked_at < kCutRowsAtOnce && bytes < kCutBytesAtOnce;
+  for (parts->Seek(prefix); looked_at < step_.rows && bytes < step_.bytes;
        parts->Next(), ++looked_at) {
     is_end = !parts->Valid() || !parts->key().starts_with(prefix);
     if (is_end) break;

@@ -15,9 +15,11 @@
 
 namespace earshot::store {
 
-// Of one step: so many rows are looked at, or so many bytes of them.
-inline constexpr std::size_t kCutRowsAtOnce = 2000;
-inline constexpr std::size_t kCutBytesAtOnce = 1 << 20;
+// How much of one step: so many rows are looked at, or a little more than so many bytes of them.
+struct RetentionStep {
+  std::size_t rows = 2000;
+  std::size_t bytes = 1 << 20;
+};
 
 // What a cut left behind of a company's files, to be given back to the disk.
 struct CutRange {
@@ -33,7 +35,8 @@ struct CutRange {
 class Retention {
  public:
   // Both must outlive it.
-  Retention(Rocks& rocks, Companies& companies) : rocks_(rocks), companies_(companies) {}
+  Retention(Rocks& rocks, Companies& companies, RetentionStep step = {})
+      : rocks_(rocks), companies_(companies), step_(step) {}
 
   // Begins a round, from the first company on.
   void begin(const RetentionLimits& limits);
@@ -68,6 +71,7 @@ class Retention {
 
   Rocks& rocks_;
   Companies& companies_;
+  const RetentionStep step_;
   RetentionLimits limits_;
   bool is_under_way_ = false;
   std::uint64_t next_company_ = 0;

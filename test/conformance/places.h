@@ -81,7 +81,7 @@ struct PostgresPlace final : StorePlace {
     options.refusals = refusals;
     options.retention = retention;
     options.retention_revisions = retention_revisions;
-    if (retention || retention_revisions) options.retention_every = std::chrono::seconds(0);
+    if (retention || retention_revisions) options.retention_every = std::chrono::seconds(1);
     auto opened = store::open_postgres(options);
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     return opened ? std::move(*opened) : nullptr;
