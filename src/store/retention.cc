@@ -143,11 +143,11 @@ Status Retention::begin_cut(CompanyId company, core::Revision first, core::Revis
     batch.Put(rocks_.family(Family::meta), place,
               encode_value(Horizon{target, Horizon::Head{head.time, head.directory_revision}}));
     TRY(write_cut(rocks_, batch));
-    rocks_.horizons().set(company, target);
     // The cut before was done to its end, and the directory has not changed since.
     next.is_directory_done = known && first > known->revision && known->head &&
                              known->head->directory_revision == head.directory_revision;
   }
+  rocks_.horizons().set(company, target);
   next.removed = TRY(find_removal(rocks_, company, target));
   next.directory_at = encode_directory_prefix(company, ThingKind::workspace);
   cut_ = std::move(next);

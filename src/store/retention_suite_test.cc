@@ -170,7 +170,7 @@ TEST(Retention, MayEndAfterAnyStep) {
   EmbeddedPlace place;
   place.options.free_bytes_min = 0;
   const auto clock = [] { return Time{1'772'359'200'000'000}; };
-  constexpr core::Revision kRevisions = 30;
+  constexpr core::Revision kRevisions = 20;
   {
     const auto store = place.open(clock);
     ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
@@ -194,7 +194,7 @@ TEST(Retention, MayEndAfterAnyStep) {
       store::Companies companies(*rocks);
       store::Retention retention(*rocks, companies, small);
       // Later rounds cut more, so that each meets what the one before has left.
-      const auto left = std::max<std::uint64_t>(3, kRevisions - 3 * static_cast<unsigned>(steps));
+      const std::uint64_t left = steps < 5 ? 18 - 3 * static_cast<std::uint64_t>(steps) : 3;
       retention.begin({{}, left});
       for (int i = 0; i < steps && retention.is_under_way(); ++i) {
         ASSERT_TRUE(retention.step().has_value());

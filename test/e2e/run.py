@@ -29,6 +29,7 @@ SUITES = [
     "outages",
     "postgres",
     "records",
+    "refusals",
     "backup",
     "real_input",
     "store_compat",
