@@ -263,6 +263,7 @@ Status PgLoadTarget::remove_company(CompanyId id) {
   TRY(remove_keys(company));
   TRY(session_.run(kForgetAnswersOfCompany, PgParams().add(id)));
   TRY(session_.run(kForgetRefusalsOfCompany, PgParams().add(id)));
+  TRY(session_.run(kForgetKeyUsesOfCompany, PgParams().add(id)));
   company.name.reset();
   TRY(set_.record(company, ThingChanged{ThingKind::company, id.value, std::nullopt}));
   set_.forget_who_is_there();
@@ -401,6 +402,7 @@ Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
   }
   TRY(set.finish(clock()));
   report.changes = set.changes();
+  report.revisions = set.revisions();
   return report;
 }
 
