@@ -12,7 +12,7 @@
 namespace earshot::api {
 namespace {
 
-void append_member(std::string& out, std::string_view name, std::string_view text) {
+void append_member_of_refusal(std::string& out, std::string_view name, std::string_view text) {
   out += out.back() == '{' ? R"(")" : R"(,")";
   out += name;
   out += R"(":)";
@@ -21,16 +21,17 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
 
 void append_refusal(std::string& out, const store::Refusal& refusal) {
   out += '{';
-  append_member(out, "time", format_time(refusal.time));
-  append_member(out, "reason", refusal.reason);
-  if (!refusal.operation.empty()) append_member(out, "operation", refusal.operation);
-  if (!refusal.access_key.empty()) append_member(out, "accessKey", refusal.access_key);
-  if (!refusal.remote_address.empty()) append_member(out, "remoteAddress", refusal.remote_address);
+  append_member_of_refusal(out, "time", format_time(refusal.time));
+  append_member_of_refusal(out, "reason", refusal.reason);
+  if (!refusal.operation.empty()) append_member_of_refusal(out, "operation", refusal.operation);
+  if (!refusal.access_key.empty()) append_member_of_refusal(out, "accessKey", refusal.access_key);
+  if (!refusal.remote_address.empty())
+    append_member_of_refusal(out, "remoteAddress", refusal.remote_address);
   // Of those that were only counted there is no first.
   if (refusal.reason != kNotKept) {
-    append_member(out, "requestId", format_request_id(refusal.request_id));
+    append_member_of_refusal(out, "requestId", format_request_id(refusal.request_id));
   }
-  append_member(out, "detail", refusal.detail);
+  append_member_of_refusal(out, "detail", refusal.detail);
   out += R"(,"requests":)";
   append_number(out, refusal.requests);
   out += '}';
@@ -39,14 +40,14 @@ void append_refusal(std::string& out, const store::Refusal& refusal) {
 std::string encode_refusals(std::string_view request_id, const store::RefusalsView& view,
                             std::string_view cursor) {
   std::string body = R"({)";
-  append_member(body, "requestId", request_id);
+  append_member_of_refusal(body, "requestId", request_id);
   body += R"(,"refusals":[)";
   for (const store::KeptRefusal& one : view.refusals) {
     if (body.back() != '[') body += ',';
     append_refusal(body, one.refusal);
   }
   body += ']';
-  if (!cursor.empty()) append_member(body, "cursor", cursor);
+  if (!cursor.empty()) append_member_of_refusal(body, "cursor", cursor);
   body += '}';
   return body;
 }
