@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/encode.h"
 #include "api/exchange.h"
@@ -263,6 +264,7 @@ bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr
     exchange.principal = auth::Principal{std::move(key), nullptr};
   }
   if (verdict != auth::Verdict::admitted) {
+    if (!exchange.principal) exchange.refused_key = std::move(key);
     exchange.send_problem(not_admitted(verdict, route.scope));
     return false;
   }
@@ -300,9 +302,11 @@ void Application::answer_neighbour(Exchange& exchange) {
     }
     case Operation::metrics: {
       const std::size_t connections = connection_count_ ? connection_count_() : 0;
+      std::vector<store::Store::Figure> figures = setting_.store.figures();
+      figures.push_back({"refusals_dropped_total", "Refused requests that were not kept one by one",
+                         true, static_cast<double>(setting_.refusals.collector().dropped())});
       return exchange.send(exchange.make_response(
-          200, kMetricsText,
-          setting_.metrics->render(setting_.store.figures(), connections, feed_.count())));
+          200, kMetricsText, setting_.metrics->render(figures, connections, feed_.count())));
     }
     default:
       return exchange.send(exchange.make_response(200, kJson, std::string(openapi_document())));

@@ -54,6 +54,15 @@ class Application final : public http::Application {
     return setting_.waiting.wait_until_idle(time);
   }
 
+  // Brings what was refused to the store for the last time, and asks it for nothing any more. False
+  // where it did not answer in time.
+  bool stop_keeping_refusals(std::chrono::milliseconds time) {
+    return setting_.refusals.stop(time);
+  }
+
+  // The same without a limit. REQUIRES: no request is under way any more.
+  void end_refusals() { setting_.refusals.end(); }
+
   // Where the number of open connections comes from. REQUIRES: before the first request.
   void set_connection_count(std::function<std::size_t()> count) {
     connection_count_ = std::move(count);

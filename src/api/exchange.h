@@ -19,6 +19,7 @@
 #include "api/options.h"
 #include "api/problem.h"
 #include "api/query.h"
+#include "api/refusal_log.h"
 #include "api/stream.h"
 #include "auth/credentials.h"
 #include "auth/key_uses.h"
@@ -48,6 +49,7 @@ struct Setting {
   SharedPages* pages = nullptr;
   auth::KeyUses key_uses{};
   service::WaitingRequests waiting{{.directory = options.directory_requests_max}};
+  RefusalLog refusals{store, options.refusals_interval};
 };
 
 // The header Idempotency-Key: what it says, and what the body comes to.
@@ -96,6 +98,9 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   // Whether the key still lets the request in; else it is refused. Waits for the store.
   bool is_still_admitted();
   store::Origin origin() const { return {id, principal->key->key.access_key}; }
+  // Goes on where the key still lets the request in, as the store knows it; else refuses. For an
+  // operation that gives the store no asker. May go on later, on a thread of the store.
+  void confirm_key(std::function<void()> go_on);
   // What a store or service answered in place of a result.
   void send_failure(const Error& error);
   // 200 with the bytes that `encoder` gives: whole, or in pieces where they are many. The revision
@@ -140,6 +145,7 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
+  store::KeyPtr refused_key;  // known by its name, and not let in: the secret is wrong, or it ended
   // The principal's asker, where it has one; of a request that waits, or may stay long, always.
   std::shared_ptr<const auth::Admission> admission;
   bool is_key_from_memory = false;  // and the store may know better
@@ -165,6 +171,7 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
 
  private:
   void fail(const std::exception& exception);
+  void keep_refusal(const Problem& problem);
 
   std::string path_text_;  // of keep_path()
   bool repeated_ = false;

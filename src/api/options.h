@@ -1,6 +1,7 @@
 // What whoever puts the program together may choose of the application.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 
@@ -20,7 +21,8 @@ struct Options {
   bool admin_on_main = false;  // the neighbours of the operations on the main address too
   double log_sample = 0;       // share of the requests to log that nothing calls for, 0 to 1
   FeedOptions feed{};
-  std::optional<SigningKey> head_key{};  // absent: heads are not signed
+  std::optional<SigningKey> head_key{};               // absent: heads are not signed
+  std::chrono::milliseconds refusals_interval{1000};  // alike ones of it are kept as one
   Clock clock = wall_now;
 };
 

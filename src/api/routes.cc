@@ -134,6 +134,7 @@ constexpr std::array kRoutes = {
           .operation = Operation::list_refusals,
           .surface = Surface::earshot,
           .scope = auth::kScopeAuditRead,
+          .parameters = Parameter::limit | Parameter::cursor,
           .answer = list_refusals},
     Route{.path = "/earshot/v1/users/{userId}",
           .method = "GET",

@@ -216,6 +216,19 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
                "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
                  options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
                });
+  parser.value(
+      "--store-retention-revisions",
+      "keep so many revisions of each company, the newest; not given: all", "N",
+      [](const std::string& text) { return parse_count(text, 1, INT64_MAX); },
+      [&options](std::uint64_t count) { options.store.retention_revisions = count; });
+  parser.count("--refusals-max", options.store.refusals.per_company, 1, 1'000'000,
+               "keep so many refused requests of each company, and of none; the oldest go");
+  parser
+      .value("--refusals-keep", "keep refused requests so long", "TIME", parse_duration,
+             [&options](std::chrono::milliseconds time) {
+               options.store.refusals.keep = std::chrono::duration_cast<std::chrono::seconds>(time);
+             })
+      ->default_str("30d");
   parser
       .value("--idempotency-keep",
              "answer a request with the Idempotency-Key of an earlier one as that was, for so long",
@@ -267,6 +280,8 @@ Result<Task> parse_serve(const Invocation& invocation) {
   if (is_database) {
     options.postgres.url = std::exchange(options.store.directory, {});
     options.postgres.retention = options.store.retention;
+    options.postgres.retention_revisions = options.store.retention_revisions;
+    options.postgres.refusals = options.store.refusals;
     options.postgres.idempotency_keep = options.store.idempotency_keep;
     TRY(check_store_times(options.postgres));
     TRY(check_replica(options.postgres.replica_url));
@@ -353,6 +368,10 @@ std::string description_of(Verb verb) {
       return "Lists access keys, without secrets.";
     case Verb::key_revoke:
       return "Ends an access key, at once.";
+    case Verb::refusal_list:
+      return "Lists requests that were refused, the newest of each company first. Those of none "
+             "are "
+             "under company 0, and every company with a key is listed.";
     case Verb::backup:
       return "Copies the store into a directory that must not exist yet; serve opens it.";
     case Verb::verify:
@@ -384,6 +403,17 @@ Result<Task> parse_store_command(Verb verb, const Invocation& invocation) {
       break;
     case Verb::backup:
       parser.text("DIR", command.directory, "where to", "DIR")->required();
+      break;
+    case Verb::refusal_list:
+      parser.value(
+          "--company", "only of this company; 0: of none", "ID",
+          [](const std::string& text) -> Result<CompanyId> {
+            if (text == "0") return CompanyId{};
+            if (const auto id = parse_id<CompanyId>(text)) return *id;
+            return invalid_argument("'" + text + "' is no id");
+          },
+          [&command](CompanyId id) { command.company = id; });
+      parser.flag("--json", command.as_json, "print JSON");
       break;
     case Verb::verify:
       parser.text("--head", command.name,
@@ -479,6 +509,7 @@ constexpr CommandEntry kOfServers[] = {
     {"key create", "make an access key; its secret is shown once", parse_verb<Verb::key_create>},
     {"key list", "list the keys, without secrets", parse_verb<Verb::key_list>},
     {"key revoke", "end a key, at once", parse_verb<Verb::key_revoke>},
+    {"refusal list", "list the requests that were refused", parse_verb<Verb::refusal_list>},
     {"backup", "copy the store, while it is served too", parse_verb<Verb::backup>},
     {"verify", "check that the store is sound", parse_verb<Verb::verify>},
     {"migrate", "make or upgrade the tables of a PostgreSQL database", parse_migrate},
@@ -568,6 +599,7 @@ Result<Task> parse_command_line(std::span<const std::string> arguments,
     if (command.name == two_words) return command.parse({arguments.subspan(2), environment});
   }
   if (word == "key") return help_about_key(arguments.subspan(1));
+  if (word == "refusal") return invalid_argument("refusal: say refusal list");
   return invalid_argument("no such command: " + word + "; see earshot --help");
 }
 

@@ -65,6 +65,8 @@ class Service {
     server_.reset();
     if (application_) application_->close();
     usage_.reset();
+    // It asks the store, which ends before it.
+    if (application_) application_->end_refusals();
     // The store answers what it still has while it closes, so what those answers go through ends
     // later.
     control_.reset();
@@ -142,6 +144,7 @@ class Service {
       leave(0);
     }
     stop_usage();
+    stop_refusals();
   }
 
  private:
@@ -189,6 +192,10 @@ class Service {
     if (!usage_->stop(kUsageGrace)) log(Level::warn, "usage_abandoned");
   }
 
+  void stop_refusals() {
+    if (!application_->stop_keeping_refusals(kUsageGrace)) log(Level::warn, "refusals_abandoned");
+  }
+
   void stop_server() {
     auto stopping = std::async(std::launch::async, [this] { server_->stop(options_.drain_time); });
     while (stopping.wait_for(kLookEvery) != std::future_status::ready) {
@@ -201,6 +208,7 @@ class Service {
 
   [[noreturn]] void leave(int code) {
     stop_usage();
+    stop_refusals();
     flush_log();
     _exit(code);
   }

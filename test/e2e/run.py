@@ -30,6 +30,7 @@ SUITES = [
     "postgres",
     "records",
     "directory",
+    "refusals",
     "backup",
     "real_input",
     "store_compat",
