@@ -54,7 +54,7 @@ Status revoke_key(Session& session, const RevokeKey& revoke) {
                                     " was revoked is not known: say the same again; that it is not "
                                     "found then means that it was");
   }
-  return {};
+  return session.print("revoked " + clean(revoke.access_key) + "\n");
 }
 
 }  // namespace earshot::client
