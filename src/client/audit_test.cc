@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <stdexcept>
 
 #include "client/audit_answers.h"
 #include "client/run.h"
@@ -35,6 +36,7 @@ Told tell(
   Told told;
   told.code = run(command, output, errors, [&](milliseconds time) {
     told.pauses.push_back(time);
+    if (told.pauses.size() > 20) throw std::runtime_error("it does not end");
     on_pause(told.pauses.size());
   });
   told.out = out.text();
@@ -384,6 +386,24 @@ TEST(Keys, AreAskedForOnceUnlessNothingWasDone) {
               is_unknown)
         << row.status;
   }
+}
+
+TEST(Keys, WhoseSecretCannotBeWrittenAreNamed) {
+  ScriptedServer server;
+  server.answer(200, kMade + "}");
+  server.answer(200, R"({"requestId":"r"})");
+  Command command;
+  command.server = server.server();
+  command.question = CreateKey{.scopes = {"a:b"}};
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  Pipe err;
+  Output output(full), errors(err.descriptor());
+  EXPECT_EQ(run(command, output, errors, [](milliseconds) {}), kBroken);
+  EXPECT_NE(err.text().find("The key NEW was made and its secret is lost"), std::string::npos);
+  ::close(full);
+  const auto told = tell(server, command.question);
+  EXPECT_EQ(told.code, kNoAnswer);
+  EXPECT_NE(told.err.find("Whether a key was made is not known"), std::string::npos) << told.err;
 }
 
 TEST(Keys, AreRevokedByName) {
