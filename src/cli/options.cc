@@ -306,16 +306,6 @@ Result<Task> parse_serve(const Invocation& invocation) {
   return Task(std::move(options));
 }
 
-// "api:call-user-access:read": words of letters, digits and dashes, with colons between.
-bool is_scope(std::string_view text) {
-  if (text.empty() || text.size() > records::kScopeCharsMax || text.front() == ':' ||
-      text.back() == ':')
-    return false;
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
-  });
-}
-
 void declare_key_create(Parser& parser, Command& command) {
   parser
       .value(
@@ -326,14 +316,7 @@ void declare_key_create(Parser& parser, Command& command) {
           },
           [&command](CompanyId id) { command.company = id; })
       ->required();
-  std::string known;
-  for (const auto scope : auth::kKnownScopes) known += "\n" + std::string(scope);
-  parser.suggest("--scope", {auth::kKnownScopes.begin(), auth::kKnownScopes.end()});
-  parser.texts("--scope", command.scopes, "what the key may do; may come again:" + known, "SCOPE")
-      ->required()
-      ->check([](const std::string& scope) {
-        return is_scope(scope) ? std::string() : "'" + scope + "' is no scope";
-      });
+  parser.scopes(command.scopes);
   parser.value(
       "--expires", "when the key ends, such as 2027-01-01T00:00:00Z; not given: never", "TIME",
       [](const std::string& text) -> Result<Time> {
@@ -521,6 +504,12 @@ constexpr CommandEntry kOfClients[] = {
     {"list", "list the calls that a user may hear, or who was given calls", parse_list},
     {"give", "give users access to calls", parse_give},
     {"remove", "take away what was given", parse_remove},
+    {"changes", "print what changed, by whom, and follow what comes", parse_changes},
+    {"refusals", "list requests that were refused", parse_refusals},
+    {"keys list", "list the access keys, and when each was last used", parse_keys_list},
+    {"keys create", "make an access key; its secret is shown once", parse_keys_create},
+    {"keys rotate", "make a key in place of another, which goes on for a while", parse_keys_rotate},
+    {"keys revoke", "end a key, at once", parse_keys_revoke},
 };
 constexpr CommandEntry kOfTheProgram[] = {
     {"completion", "print completion for bash, zsh or fish", parse_completion},
@@ -567,13 +556,24 @@ Result<Task> parse_help(const Invocation& invocation) {
 }
 
 // Of a command that is only the first of two words.
-Result<Task> help_about_key(std::span<const std::string> arguments) {
+Result<Task> parse_first_word(const std::string& word, std::span<const std::string> arguments,
+                              const Environment& environment) {
+  const bool is_of_clients = word == "keys";
   if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) {
-    return Task(Text{"earshot key: the access keys of companies\n\n" +
-                     overview_of(kOfServers, "key ") +
-                     "\n`earshot key create --help` and the like list the options.\n"});
+    const std::string overview =
+        is_of_clients ? overview_of(kOfClients, "keys ") : overview_of(kOfServers, "key ");
+    return Task(Text{"earshot " + word + ": the access keys of " +
+                     (is_of_clients ? "your company, by its server" : "companies, in a store") +
+                     "\n\n" + overview + "\n`earshot " + word +
+                     " create --help` and the like list the options.\n"});
   }
-  return invalid_argument("key: say create, list or revoke; see earshot key --help");
+  if (!is_of_clients) {
+    return invalid_argument("key: say create, list or revoke; see earshot key --help");
+  }
+  if (arguments.empty() || arguments[0].starts_with('-')) {
+    return parse_keys_list({arguments, environment});
+  }
+  return invalid_argument("keys: say list, create, rotate or revoke; see earshot keys --help");
 }
 
 }  // namespace
@@ -598,7 +598,9 @@ Result<Task> parse_command_line(std::span<const std::string> arguments,
     if (command.name == word) return command.parse({arguments.subspan(1), environment});
     if (command.name == two_words) return command.parse({arguments.subspan(2), environment});
   }
-  if (word == "key") return help_about_key(arguments.subspan(1));
+  if (word == "key" || word == "keys") {
+    return parse_first_word(word, arguments.subspan(1), environment);
+  }
   if (word == "refusal") return invalid_argument("refusal: say refusal list");
   return invalid_argument("no such command: " + word + "; see earshot --help");
 }

@@ -36,6 +36,7 @@ SUITES = [
     "store_compat",
     "docs",
     "cli",
+    "cli_audit",
     "shells",
     "clients",
     "failover",
