@@ -238,6 +238,7 @@ class Follower:
             while not self.over.is_set():
                 try:
                     self._connect()
+                    self.over.wait(0.01)
                 except (OSError, Closed):
                     self.over.wait(0.05)
                 except Refused as refused:
