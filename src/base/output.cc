@@ -63,4 +63,9 @@ void Output::write_if_ready(std::string_view text) {
 
 bool Output::is_terminal() const { return isatty(fd_) == 1; }
 
+bool Output::has_reader() const {
+  pollfd asked{fd_, 0, 0};
+  return poll(&asked, 1, 0) <= 0 || (asked.revents & (POLLERR | POLLHUP)) == 0;
+}
+
 }  // namespace earshot

@@ -31,6 +31,10 @@ class Output {
 
   bool is_terminal() const;
 
+  // Whether somebody may read what is written: no longer where the other end of a pipe or socket is
+  // closed. A file or terminal always has a reader.
+  bool has_reader() const;
+
  private:
   const int fd_;
   const Cancelled cancelled_;

@@ -1,98 +1,13 @@
 #include "client/answers.h"
 
 #include <algorithm>
-#include <boost/json.hpp>
+
+#include "client/members.h"
 
 namespace earshot::client {
 namespace {
 
-namespace json = boost::json;
-
-Error not_understood(std::string_view what) {
-  return unavailable("the answer was not understood (" + std::string(what) +
-                     "): is this address that of an Earshot server, and is it of this release?");
-}
-
-std::optional<json::object> parse_object(std::string_view text) {
-  json::error_code error;
-  json::value value = json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
-  return std::move(value.get_object());
-}
-
-// The member, or null where it is absent or says null.
-const json::value* find(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
-
-template <class Read>
-auto optional(const json::object& object, std::string_view name, Read read)
-    -> Result<std::optional<typename decltype(read(json::value()))::value_type>> {
-  using Value = typename decltype(read(json::value()))::value_type;
-  const json::value* value = find(object, name);
-  if (value == nullptr) return std::optional<Value>();
-  if (auto read_value = read(*value)) return std::optional<Value>(std::move(*read_value));
-  return not_understood(name);
-}
-
-template <class Read>
-auto required(const json::object& object, std::string_view name, Read read)
-    -> Result<typename decltype(read(json::value()))::value_type> {
-  if (auto value = TRY(optional(object, name, read))) return std::move(*value);
-  return not_understood(name);
-}
-
-// What is missing is an empty list.
-template <class Read>
-auto list(const json::object& object, std::string_view name, Read read)
-    -> Result<std::vector<typename decltype(read(json::value()))::value_type>> {
-  std::vector<typename decltype(read(json::value()))::value_type> items;
-  const json::value* value = find(object, name);
-  if (value == nullptr) return items;
-  if (!value->is_array()) return not_understood(name);
-  for (const auto& element : value->get_array()) {
-    auto item = read(element);
-    if (!item) return not_understood(name);
-    items.push_back(std::move(*item));
-  }
-  return items;
-}
-
-template <class Read>
-auto required_list(const json::object& object, std::string_view name, Read read)
-    -> decltype(list(object, name, read)) {
-  if (find(object, name) == nullptr) return not_understood(name);
-  return list(object, name, read);
-}
-
-// Reading one value: nothing where it is of another kind.
-std::optional<std::string> as_text(const json::value& value) {
-  if (!value.is_string()) return std::nullopt;
-  return std::string(value.get_string());
-}
-std::optional<bool> as_bool(const json::value& value) {
-  if (!value.is_bool()) return std::nullopt;
-  return value.get_bool();
-}
-std::optional<std::uint64_t> as_number(const json::value& value) {
-  json::error_code error;
-  const auto number = value.to_number<std::uint64_t>(error);
-  if (error) return std::nullopt;
-  return number;
-}
-std::optional<Time> as_time(const json::value& value) {
-  return value.is_string() ? parse_time(value.get_string()) : std::nullopt;
-}
-template <class IdType>
-std::optional<IdType> as_id(const json::value& value) {
-  return value.is_string() ? parse_id<IdType>(value.get_string()) : std::nullopt;
-}
-// Of the whole that was parsed.
-std::optional<const json::object*> as_object(const json::value& value) {
-  if (!value.is_object()) return std::nullopt;
-  return &value.get_object();
-}
+using namespace members;
 
 Result<AsOf> decode_as_of(const json::object& object) {
   AsOf as_of;
@@ -148,11 +63,6 @@ Result<Finding> decode_finding(const json::object& object) {
   finding.expired_at = TRY(optional(object, "expiredAt", as_time));
   finding.ways_if_active = TRY(list(object, "waysIfActive", as_text));
   return finding;
-}
-
-Result<json::object> decode_answer(std::string_view body) {
-  if (auto object = parse_object(body)) return std::move(*object);
-  return not_understood("it is no JSON object");
 }
 
 // A page whose items have the id of the other side.

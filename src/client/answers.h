@@ -1,5 +1,4 @@
-// The answers of a server, from JSON to values. With lines of pairs it is the only place here that
-// reads JSON.
+// The answers of a server about access and grants, from JSON to values; and lines of pairs.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -94,7 +95,51 @@ struct ListGrants {
   std::vector<CallId> calls;
 };
 
-using Question = std::variant<ChangeGrants, Check, Why, Who, ListCalls, ListGrants>;
+// Up to where a reader of the record of changes has come: behind the whole revision, or behind its
+// first `changes` changes.
+struct Position {
+  std::uint64_t revision = 0;
+  std::optional<std::uint64_t> changes;  // absent: all; else 1 at least
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
+// "7" or "7.1000", as servers take it; nothing where it is neither.
+std::optional<Position> parse_position(std::string_view text);
+std::string to_string(const Position& position);
+
+inline constexpr std::uint64_t kFollowedFrom = 10;  // revisions, where nothing else is said
+
+// What changed: behind a position, or the last revisions, or all of the record. Never both of the
+// first.
+struct ListChanges {
+  std::optional<Position> after;
+  std::optional<std::uint64_t> last;
+  std::optional<CallId> call;  // only what concerns this call, and this user
+  std::optional<UserId> user;
+  bool follows = false;  // and then what comes, until nobody reads on
+};
+
+// Requests that were refused.
+struct ListRefusals {
+  std::optional<std::uint64_t> limit;
+};
+
+struct ListKeys {};
+
+// A key of its own scopes, or one with those of the key that it replaces.
+struct CreateKey {
+  std::vector<std::string> scopes;
+  std::string replaces;
+  std::optional<std::chrono::seconds> overlap;  // how long the replaced one goes on
+  std::optional<Time> expires_at;
+};
+
+struct RevokeKey {
+  std::string access_key;
+};
+
+using Question = std::variant<ChangeGrants, Check, Why, Who, ListCalls, ListGrants, ListChanges,
+                              ListRefusals, ListKeys, CreateKey, RevokeKey>;
 
 struct Command {
   Server server;

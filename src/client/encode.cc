@@ -151,6 +151,30 @@ std::string encode_filter(const std::vector<CallId>& calls) {
   return body;
 }
 
+std::string encode_new_key(const CreateKey& create) {
+  std::string body;
+  Object object(body);
+  if (create.replaces.empty()) {
+    object.texts("scopes", create.scopes);
+  } else {
+    object.text("replaces", create.replaces);
+    if (create.overlap) {
+      object.number("overlapSeconds", static_cast<std::uint64_t>(create.overlap->count()));
+    }
+  }
+  object.time_if_any("expiresAt", create.expires_at);
+  object.end();
+  return body;
+}
+
+std::string encode_revocation(const RevokeKey& revoke) {
+  std::string body;
+  Object object(body);
+  object.text("accessKey", revoke.access_key);
+  object.end();
+  return body;
+}
+
 std::string json_line(const Finding& finding, const AsOf& as_of) {
   std::string line;
   Object object(line);

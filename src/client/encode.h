@@ -15,6 +15,8 @@ std::string encode_checks(std::span<const Pair> pairs);
 // Of the pairs; where there are none, of all that the command names.
 std::string encode_grants(std::span<const Pair> pairs, const ChangeGrants& change);
 std::string encode_filter(const std::vector<CallId>& calls);
+std::string encode_new_key(const CreateKey& create);
+std::string encode_revocation(const RevokeKey& revoke);
 
 // Lines, each one JSON object and an end of line. Every line says of which user and call it speaks,
 // so that it can be read as a pair again.

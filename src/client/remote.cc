@@ -105,12 +105,15 @@ Result<Remote::Answer> Remote::ask(const Request& request) {
   if (!request.idempotency_key.empty()) {
     message.fields.emplace_back("idempotency-key", request.idempotency_key);
   }
-  const auto deadline = steady_clock::now() + timeout_;
+  message.is_wanted = request.is_wanted;
+  const auto deadline = steady_clock::now() + timeout_ + request.hold;
   bool was_sent = false;
   for (std::size_t tries = 0;; ++tries) {
     message.time = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
     auto response = client_.send(message);
+    const int status = response ? response->status : 0;
     Attempt attempt = response ? judge(std::move(*response)) : Attempt{response.error()};
+    asked_to_wait_ = attempt.wait;
     if (attempt.answer) return std::move(attempt.answer);
     Error error = attempt.answer.error();
     if (response) {
@@ -126,6 +129,8 @@ Result<Remote::Answer> Remote::ask(const Request& request) {
     }
     was_sent = was_sent || response || error.code == Code::unavailable;
     if (error.code == Code::not_found && was_sent) error.code = Code::unavailable;
+    constexpr int kTooMany = 429;  // counted before anything is done
+    if (!request.is_repeatable && was_sent && status != kTooMany) attempt.may_pass = false;
     if (!attempt.may_pass || tries == retries_) return error;
     const auto wait = std::max(attempt.wait, pause_after(tries));
     if (steady_clock::now() + wait >= deadline) {

@@ -26,6 +26,11 @@ class Remote {
     std::string target;
     std::string body{};             // JSON
     std::string idempotency_key{};  // of a change: what makes it safe to ask again
+    // Whether asking twice does no harm, by its nature or by the key. Where it may, it is asked
+    // again only if nothing was sent, or the server was not willing to begin (429).
+    bool is_repeatable = true;
+    std::chrono::milliseconds hold{0};  // so long the server may keep the answer back, besides
+    std::function<bool()> is_wanted{};  // asked once a second; false: it is given up
   };
 
   struct Answer {
@@ -34,11 +39,13 @@ class Remote {
   };
 
   // Asks until there is an answer, the repetitions are used up, or the time is over; between, it
-  // waits as long as the server says. REQUIRES: asking twice does no harm, by its nature or by the
-  // key. Errors: denied (the server refused it, in its own words), unavailable (no answer that can
-  // be used; a change may have been made all the same), not_found (the same, but nothing was ever
-  // sent), invalid_argument.
+  // waits as long as the server says. Errors: denied (the server refused it, in its own words),
+  // unavailable (no answer that can be used; a change may have been made all the same), not_found
+  // (the same, but nothing was ever sent), invalid_argument.
   Result<Answer> ask(const Request& request);
+
+  // How long the last answer asked to stay away; 0: it did not say.
+  std::chrono::milliseconds asked_to_wait() const { return asked_to_wait_; }
 
  private:
   Remote(http::Client client, const Server& server, Pause pause);
@@ -48,6 +55,7 @@ class Remote {
   const std::chrono::milliseconds timeout_;
   const std::size_t retries_;
   const Pause pause_;
+  std::chrono::milliseconds asked_to_wait_{0};
 };
 
 }  // namespace earshot::client

@@ -6,16 +6,17 @@
 
 #include "base/random.h"
 #include "client/answers.h"
+#include "client/audit.h"
 #include "client/encode.h"
 #include "client/explanation.h"
 #include "client/pairs.h"
+#include "client/session.h"
 #include "client/table.h"
 
 namespace earshot::client {
 namespace {
 
-constexpr std::size_t kPageLimit = 1000;  // items of a page, as many as the server gives
-constexpr std::string_view kAccessPath = "/earshot/v1";
+constexpr std::size_t kPageLimit = 1000;          // items of a page, as many as the server gives
 constexpr std::size_t kBodyBytesMax = 8'000'000;  // servers take a little more by default
 constexpr std::size_t kPairBytesMax = 160;        // in a body, without its note
 constexpr std::size_t kEscapedBytesMax = 6;       // of a byte of a note: \u0001
@@ -30,8 +31,7 @@ std::size_t pairs_together(const ChangeGrants& change) {
 // answer at most.
 class Run {
  public:
-  Run(const Command& command, Remote remote, Output& out, Output& err)
-      : command_(command), remote_(std::move(remote)), out_(out), err_(err) {}
+  explicit Run(Session& session) : session_(session) {}
 
   Result<ExitCode> operator()(const ChangeGrants& change) {
     const auto pairs = TRY(gather(change.pairs));
@@ -46,18 +46,18 @@ class Run {
     }
     const std::string key =
         change.idempotency_key.empty() ? make_random_text(22) : change.idempotency_key;
-    Table table(out_, {"USER", "CALL", "RESULT", "EXPIRES", "NOTE"});
+    Table table(session_.out, {"USER", "CALL", "RESULT", "EXPIRES", "NOTE"});
     ExitCode code = kYes;
     std::span<const Pair> rest = pairs;
     for (std::size_t i = 1; i <= requests; ++i) {
       const auto batch = rest.first(std::min(rest.size(), together));
       rest = rest.subspan(batch.size());
-      Remote::Request request{change.gives ? "PUT" : "DELETE", path("/grants"),
+      Remote::Request request{change.gives ? "PUT" : "DELETE", path_of("/grants"),
                               encode_grants(batch, change)};
       if (!change.dry_run) {
         request.idempotency_key = requests == 1 ? key : key + "." + std::to_string(i);
       }
-      const auto answer = remote_.ask(request);
+      const auto answer = session_.remote.ask(request);
       if (!answer) {
         return lost_change(answer.error(), change, key, pairs.size() - rest.size() - batch.size(),
                            pairs.size());
@@ -66,7 +66,7 @@ class Run {
       if (!is_all && decoded.results.size() != batch.size()) return not_of_this_release();
       TRY(print(decoded, change.dry_run, table));
       if (answer->is_replay && !change.idempotency_key.empty()) {
-        TRY(say("answered before; nothing was done again"));
+        TRY(session_.say("answered before; nothing was done again"));
       }
       for (const auto& result : decoded.results) {
         if (result.result.starts_with("unknown")) code = kNo;
@@ -77,7 +77,7 @@ class Run {
 
   Result<ExitCode> operator()(const Check& check) {
     const auto pairs = TRY(gather(check.pairs));
-    Table table(out_, {"USER", "CALL", "ACCESS", "BY"});
+    Table table(session_.out, {"USER", "CALL", "ACCESS", "BY"});
     ExitCode code = kYes;
     std::span<const Pair> rest = pairs;
     while (!rest.empty()) {
@@ -87,14 +87,14 @@ class Run {
       for (const auto& finding : answer.findings) {
         if (!finding.allowed) code = kNo;
         const auto& [user, call] = finding.pair;
-        if (command_.as_json) {
-          TRY(print(json_line(finding, answer.as_of)));
+        if (session_.as_json) {
+          TRY(session_.print(json_line(finding, answer.as_of)));
         } else {
           table.add({to_string(user), to_string(call), finding.allowed ? "yes" : "no",
                      summarize(finding)});
         }
       }
-      TRY(print(table));
+      TRY(session_.print(table));
     }
     return code;
   }
@@ -102,19 +102,19 @@ class Run {
   Result<ExitCode> operator()(const Why& why) {
     const auto answer = TRY(ask_about({&why.pair, 1}, why.moment));
     const Finding& finding = answer.findings.front();
-    if (command_.as_json) {
+    if (session_.as_json) {
       const auto alternatives =
           finding.allowed ? std::vector<std::string>() : list_alternatives(finding);
-      TRY(print(json_line(finding, answer.as_of, alternatives)));
+      TRY(session_.print(json_line(finding, answer.as_of, alternatives)));
     } else {
-      TRY(print(explain(finding, answer.as_of, why.moment)));
+      TRY(session_.print(explain(finding, answer.as_of, why.moment)));
     }
     return finding.allowed ? kYes : kNo;
   }
 
   Result<ExitCode> operator()(const Who& who) {
-    Table table(out_, {"USER", "BY"});
-    const auto target = path("/calls/" + to_string(who.call) + "/access");
+    Table table(session_.out, {"USER", "BY"});
+    const auto target = path_of("/calls/" + to_string(who.call) + "/access");
     return list_pages(
         target, {}, who.moment,
         [&](std::string_view body) { return decode_call_page(body, who.call); },
@@ -122,10 +122,10 @@ class Run {
   }
 
   Result<ExitCode> operator()(const ListCalls& list) {
-    Table table(out_, {"CALL", "BY"});
+    Table table(session_.out, {"CALL", "BY"});
     std::string query;
     for (const auto& way : list.ways) query += "&way=" + way;
-    const auto target = path("/users/" + to_string(list.user) + "/access");
+    const auto target = path_of("/users/" + to_string(list.user) + "/access");
     return list_pages(
         target, query, list.moment,
         [&](std::string_view body) { return decode_user_page(body, list.user); },
@@ -133,33 +133,44 @@ class Run {
   }
 
   Result<ExitCode> operator()(const ListGrants& list) {
-    Table table(out_, {"USER", "CALL"});
+    Table table(session_.out, {"USER", "CALL"});
     const auto answer =
-        TRY(remote_.ask({"POST", "/v2/calls/users-access", encode_filter(list.calls)}));
+        TRY(session_.remote.ask({"POST", "/v2/calls/users-access", encode_filter(list.calls)}));
     for (const auto& pair : TRY(decode_listed(answer.body))) {
-      if (command_.as_json) {
-        TRY(print(json_line(pair)));
+      if (session_.as_json) {
+        TRY(session_.print(json_line(pair)));
       } else {
         table.add({to_string(pair.user), to_string(pair.call)});
       }
     }
-    TRY(print(table));
+    TRY(session_.print(table));
     return kYes;
   }
 
+  Result<ExitCode> operator()(const ListChanges& question) {
+    return done(list_changes(session_, question));
+  }
+  Result<ExitCode> operator()(const ListRefusals& question) {
+    return done(list_refusals(session_, question));
+  }
+  Result<ExitCode> operator()(const ListKeys&) { return done(list_keys(session_)); }
+  Result<ExitCode> operator()(const CreateKey& question) {
+    return done(create_key(session_, question));
+  }
+  Result<ExitCode> operator()(const RevokeKey& question) {
+    return done(revoke_key(session_, question));
+  }
+
  private:
-  static std::string path(const std::string& rest) { return std::string(kAccessPath) + rest; }
+  static Result<ExitCode> done(Status status) {
+    TRY(std::move(status));
+    return kYes;
+  }
 
   static std::string query_of(const Moment& moment) {
     if (moment.at) return "at=" + format_time(*moment.at);
     if (moment.revision) return "revision=" + std::to_string(*moment.revision);
     return "";
-  }
-
-  static Error not_of_this_release() {
-    return unavailable(
-        "the answer is not about what was asked: is this address that of an Earshot server, and is "
-        "it of this release?");
   }
 
   // What does not know of moments would answer as of now.
@@ -173,37 +184,22 @@ class Run {
     return read_pairs(pairs.file);
   }
 
-  // Output that cannot be written is no fault of the server.
-  Status print(std::string_view text) {
-    if (const auto written = out_.write(text); !written) return internal(written.error().message);
-    return {};
-  }
-  Status print(Table& table) {
-    if (const auto written = table.print(); !written) return internal(written.error().message);
-    return {};
-  }
   Status print(const GrantsAnswer& answer, bool is_dry_run, Table& table) {
     for (const auto& result : answer.results) {
-      if (command_.as_json) {
-        TRY(print(json_line(result, answer, is_dry_run)));
+      if (session_.as_json) {
+        TRY(session_.print(json_line(result, answer, is_dry_run)));
       } else {
         table.add({to_string(result.pair.user), to_string(result.pair.call), result.result,
                    result.expires_at ? format_time(*result.expires_at) : "", result.note});
       }
     }
-    return print(table);
-  }
-  Status say(const std::string& text) {
-    if (!err_.write("earshot: " + clean(text) + "\n") || !err_.flush()) {
-      return internal("cannot write on standard error");
-    }
-    return {};
+    return session_.print(table);
   }
 
   Result<CheckAnswer> ask_about(std::span<const Pair> pairs, const Moment& moment) {
-    std::string target = path("/access/check");
+    std::string target = path_of("/access/check");
     if (const std::string query = query_of(moment); !query.empty()) target += "?" + query;
-    const auto answer = TRY(remote_.ask({"POST", target, encode_checks(pairs)}));
+    const auto answer = TRY(session_.remote.ask({"POST", target, encode_checks(pairs)}));
     auto decoded = TRY(decode_check(answer.body));
     const auto& findings = decoded.findings;
     const bool is_of_these = std::ranges::equal(
@@ -223,27 +219,28 @@ class Run {
     std::optional<std::string> cursor;
     bool has_printed = false;
     for (;;) {
-      const auto answer = remote_.ask({"GET", cursor ? first + "&cursor=" + *cursor : first});
+      const auto answer =
+          session_.remote.ask({"GET", cursor ? first + "&cursor=" + *cursor : first});
       auto page = answer ? decode(answer->body) : Result<Page>(answer.error());
       const bool stands_still = page && page->cursor && page->cursor == cursor;
       if (page && (stands_still || !is_of(page->as_of, moment))) page = not_of_this_release();
       if (!page) {
-        if (has_printed) TRY(say("the list above is not complete"));
+        if (has_printed) TRY(session_.say("the list above is not complete"));
         return page.error();
       }
       for (const auto& finding : page->findings) {
         has_printed = true;
-        if (command_.as_json) {
-          TRY(print(json_line(finding, page->as_of)));
+        if (session_.as_json) {
+          TRY(session_.print(json_line(finding, page->as_of)));
         } else {
           table.add({show(finding.pair), summarize(finding)});
         }
       }
-      TRY(print(table));
-      if (!page->reason.empty()) TRY(say("they hear nothing: " + page->reason));
+      TRY(session_.print(table));
+      if (!page->reason.empty()) TRY(session_.say("they hear nothing: " + page->reason));
       if (!page->cursor) {
-        const bool is_for_people = out_.is_terminal() && !command_.as_json;
-        if (is_for_people && !has_printed && page->reason.empty()) TRY(print(nothing));
+        const bool is_for_people = session_.out.is_terminal() && !session_.as_json;
+        if (is_for_people && !has_printed && page->reason.empty()) TRY(session_.print(nothing));
         return kYes;
       }
       cursor = page->cursor;
@@ -265,10 +262,7 @@ class Run {
     return error;
   }
 
-  const Command& command_;
-  Remote remote_;
-  Output& out_;
-  Output& err_;
+  Session& session_;
 };
 
 ExitCode code_of(const Error& error) {
@@ -286,7 +280,8 @@ ExitCode code_of(const Error& error) {
 }
 
 Result<ExitCode> ask(const Command& command, Output& out, Output& err, const Pause& pause) {
-  Run run(command, TRY(Remote::open(command.server, pause)), out, err);
+  Session session{TRY(Remote::open(command.server, pause)), out, err, pause, command.as_json};
+  Run run(session);
   return std::visit([&run](const auto& question) { return run(question); }, command.question);
 }
 
@@ -294,6 +289,9 @@ Result<ExitCode> ask(const Command& command, Output& out, Output& err, const Pau
 
 ExitCode run(const Command& command, Output& out, Output& err, const Pause& pause) {
   auto code = ask(command, out, err, pause);
+  // What follows ends when nobody reads on, as tail -f does.
+  const auto* changes = std::get_if<ListChanges>(&command.question);
+  if (changes != nullptr && changes->follows && !out.has_reader()) return kYes;
   if (code) {
     if (const auto flushed = out.flush(); !flushed) code = internal(flushed.error().message);
   }

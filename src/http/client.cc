@@ -77,6 +77,11 @@ std::size_t take_piece(const char* data, std::size_t, std::size_t size, void* us
   return size;
 }
 
+int go_on(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const auto& is_wanted = static_cast<const ClientRequest*>(user)->is_wanted;
+  return !is_wanted || is_wanted() ? 0 : 1;
+}
+
 // Whether the next try may fare better.
 bool is_of_the_moment(CURLcode code) {
   switch (code) {
@@ -209,6 +214,9 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   state.set(CURLOPT_HEADERDATA, &incoming);
   state.set(CURLOPT_WRITEFUNCTION, &take_piece);
   state.set(CURLOPT_WRITEDATA, &incoming);
+  state.set(CURLOPT_NOPROGRESS, 0L);
+  state.set(CURLOPT_XFERINFOFUNCTION, &go_on);
+  state.set(CURLOPT_XFERINFODATA, &request);
   state.set(CURLOPT_ERRORBUFFER, reason.data());
 
   const CURLcode code = curl_easy_perform(state.easy.get());

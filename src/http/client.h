@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@ struct ClientRequest {
   ClientFields fields{};
   std::string body{};                      // sent where it is not empty
   std::chrono::milliseconds time{30'000};  // from here to the answer's last byte
+  std::function<bool()> is_wanted{};       // asked about once a second; false: it is given up
 };
 
 struct ClientResponse {
@@ -58,8 +60,9 @@ class Client {
   // The connection is kept for the next request; where it has ended meanwhile, that is sent again
   // on another. Errors: not_found (no connection), denied (the server's certificate is not
   // believed), invalid_argument (the file of certificates holds none): nothing was sent.
-  // unavailable (the connection ended, or time ran out), internal (the answer is too long, or no
-  // HTTP): the server may have done what was asked. REQUIRES: SIGPIPE is ignored.
+  // unavailable (the connection ended, or time ran out), internal (the answer is too long, is no
+  // HTTP, or was not wanted any more): the server may have done what was asked. REQUIRES: SIGPIPE
+  // is ignored.
   Result<ClientResponse> send(const ClientRequest& request);
 
  private:

@@ -7,8 +7,6 @@ namespace earshot::store {
 
 namespace {
 
-using IsWanted = std::function<bool(CallId)>;
-
 enum class ItemTag : std::uint8_t { pairs = 1, call = 2, thing = 3, key = 4 };
 
 // Of the head.
@@ -55,17 +53,18 @@ core::Revision read_dead_since(ByteReader& reader, std::uint8_t flags) {
 }
 
 // What is left out is read over all the same. Gives the number of changes.
-std::uint64_t read_pairs(ByteReader& reader, const IsWanted* is_wanted,
-                         std::vector<Change>& changes) {
+template <class Wants>
+std::uint64_t read_pairs(ByteReader& reader, Wants& wants, std::vector<Change>& changes) {
   const CallId call{reader.fixed64()};
-  const bool wanted = is_wanted == nullptr || (*is_wanted)(call);
+  wants.begin_pairs(call);
   const core::Stamp previous = read_stamp(reader);
   const std::uint64_t count = reader.varint();
   if (count == 0) fail(reader);
-  for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
+  for (std::uint64_t i = 0; i < count && reader.ok() && !wants.is_over(); ++i) {
     const UserId user{reader.fixed64()};
     const std::uint8_t flags = reader.byte();
     const core::Revision dead_since = read_dead_since(reader, flags);
+    const bool wanted = wants.pair(user);
     if (flags & kShare) {
       if ((flags & ~(kShare | kBefore | kAfter | kDead)) != 0) fail(reader);
       if (wanted) {
@@ -114,39 +113,88 @@ KeyChanged read_key(ByteReader& reader) {
   return change;
 }
 
-// Reads the count of changes and the items behind it; false where no release wrote them. Without
-// `is_wanted` all are.
-bool read_items(ByteReader& reader, const IsWanted* is_wanted, std::vector<Change>& changes) {
+// Which changes are wanted is asked of each in its order, of pairs once more for all of one call;
+// when it is over, what is behind is not read.
+struct WantsAll {
+  static bool is_over() { return false; }
+  static void begin_pairs(CallId) {}
+  static bool pair(UserId) { return true; }
+  static bool call(CallId) { return true; }
+  static bool thing(ThingKind, std::uint64_t) { return true; }
+  static bool key() { return true; }
+};
+
+struct WantsCalls {
+  const std::function<bool(CallId)>& is_wanted;
+  bool are_pairs_wanted = false;
+
+  static bool is_over() { return false; }
+  void begin_pairs(CallId call) { are_pairs_wanted = is_wanted(call); }
+  bool pair(UserId) const { return are_pairs_wanted; }
+  bool call(CallId call) const { return is_wanted(call); }
+  static bool thing(ThingKind, std::uint64_t) { return false; }
+  static bool key() { return false; }
+};
+
+struct WantsAsked {
+  const ChangesAsked& asked;
+  std::vector<std::uint32_t> numbers{};  // of those that are
+  std::uint32_t looked = 0;
+  bool over = false;
+  bool are_pairs_of_call = false;
+
+  bool next(bool is_asked) {
+    is_asked = is_asked && looked >= asked.from;
+    over = is_asked && numbers.size() == asked.changes_max;
+    if (over) return false;
+    if (is_asked) numbers.push_back(looked);
+    ++looked;
+    return is_asked;
+  }
+  bool is_over() const { return over; }
+  void begin_pairs(CallId call) { are_pairs_of_call = !asked.call || *asked.call == call; }
+  bool pair(UserId user) { return next(are_pairs_of_call && (!asked.user || *asked.user == user)); }
+  bool call(CallId call) { return next(!asked.user && (!asked.call || *asked.call == call)); }
+  bool thing(ThingKind kind, std::uint64_t id) {
+    const bool is_user = asked.user && kind == ThingKind::user && asked.user->value == id;
+    return next(!asked.call && (!asked.user || is_user));
+  }
+  bool key() { return next(!asked.call && !asked.user); }
+};
+
+// Reads the count of changes and the items behind it; false where no release wrote them.
+template <class Wants>
+bool read_items(ByteReader& reader, Wants&& wants, std::vector<Change>& changes) {
   const std::uint64_t count = reader.varint();
   std::uint64_t seen = 0;
-  while (reader.ok() && reader.rest_bytes() > 0) {
+  while (reader.ok() && reader.rest_bytes() > 0 && !wants.is_over()) {
     switch (static_cast<ItemTag>(reader.byte())) {
       case ItemTag::pairs:
-        seen += read_pairs(reader, is_wanted, changes);
+        seen += read_pairs(reader, wants, changes);
         break;
       case ItemTag::call: {
         ++seen;
         CallChanged change = read_call(reader);
-        if (is_wanted == nullptr || (*is_wanted)(change.call)) changes.push_back(std::move(change));
+        if (wants.call(change.call)) changes.push_back(std::move(change));
         break;
       }
       case ItemTag::thing: {
         ++seen;
         ThingChanged change = read_thing(reader);
-        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        if (wants.thing(change.kind, change.id)) changes.push_back(std::move(change));
         break;
       }
       case ItemTag::key: {
         ++seen;
         KeyChanged change = read_key(reader);
-        if (is_wanted == nullptr) changes.push_back(std::move(change));
+        if (wants.key()) changes.push_back(std::move(change));
         break;
       }
       default:
         return false;
     }
   }
-  return reader.done() && seen == count;
+  return wants.is_over() ? reader.ok() && seen <= count : reader.done() && seen == count;
 }
 
 }  // namespace
@@ -305,17 +353,29 @@ std::optional<ChangePart> decode_change(std::string_view value) {
   ByteReader reader(value);
   ChangePart part;
   part.head = read_head(reader);
-  if (!read_items(reader, nullptr, part.changes)) return std::nullopt;
+  if (!read_items(reader, WantsAll{}, part.changes)) return std::nullopt;
   return part;
 }
 
-std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
-                                                     const IsWanted& is_wanted) {
+std::optional<std::vector<Change>> decode_changes_of(
+    std::string_view value, const std::function<bool(CallId)>& is_wanted) {
   ByteReader reader(value);
   read_head(reader);
   std::vector<Change> changes;
-  if (!read_items(reader, &is_wanted, changes)) return std::nullopt;
+  if (!read_items(reader, WantsCalls{is_wanted}, changes)) return std::nullopt;
   return changes;
+}
+
+std::optional<ChangesFound> find_changes(std::string_view value, const ChangesAsked& asked) {
+  ByteReader reader(value);
+  ChangesFound found;
+  found.head = read_head(reader);
+  WantsAsked wants{asked};
+  if (!read_items(reader, wants, found.changes)) return std::nullopt;
+  found.numbers = std::move(wants.numbers);
+  found.looked = wants.looked;
+  found.is_to_end = !wants.over;
+  return found;
 }
 
 }  // namespace earshot::store

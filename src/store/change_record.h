@@ -138,4 +138,22 @@ std::optional<ChangePart> decode_change(std::string_view value);
 std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
                                                      const std::function<bool(CallId)>& is_wanted);
 
+// Which changes of a part are asked for.
+struct ChangesAsked {
+  std::uint32_t from = 0;       // those with a smaller number in the part are passed over
+  std::size_t changes_max = 0;  // so many; what is behind them is not decoded
+  // Where given: only of this call, or of this user and their rows; of both, their rows alone.
+  std::optional<CallId> call;
+  std::optional<UserId> user;
+};
+struct ChangesFound {
+  ChangeHead head;
+  std::vector<Change> changes;
+  std::vector<std::uint32_t> numbers;  // of each of them, in the part
+  std::uint32_t looked = 0;  // so many changes of the part were looked at: up to the next one that
+                             // is asked for, or to the end
+  bool is_to_end = false;
+};
+std::optional<ChangesFound> find_changes(std::string_view value, const ChangesAsked& asked);
+
 }  // namespace earshot::store

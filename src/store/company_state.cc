@@ -61,6 +61,10 @@ void CompanyState::publish(const Head& newest, PeoplePtr people) {
   }
   time_.store(newest.time.micros, std::memory_order_release);
   published.store(newest.revision, std::memory_order_release);
+  {
+    const std::lock_guard lock(shown_mutex_);
+    shown_ = newest;
+  }
   // The old directory may be large: it is freed now, when the new revision is there to see.
 }
 

@@ -109,6 +109,13 @@ struct CompanyState {
   // People that a reader loaded: kept unless there are some, or others by now.
   void offer_people(const PeoplePtr& people);
 
+  // Where the record ends to readers, all of one revision: the published one, or the one before it
+  // for a moment.
+  Head shown() const {
+    const std::lock_guard lock(shown_mutex_);
+    return shown_;
+  }
+
   // The committer's own.
   Head head;
   // Shows a head to readers, and its people; null: they are as they were.
@@ -117,6 +124,9 @@ struct CompanyState {
 
  private:
   std::atomic<std::int64_t> time_{0};
+
+  mutable std::mutex shown_mutex_;
+  Head shown_;
 
   mutable std::mutex removals_mutex_;
   RemovalsPtr removals_;

@@ -516,11 +516,19 @@ void EmbeddedStore::commit_loop() {
     } else if (!jobs.empty()) {
       commit_batch(jobs);
     }
+    tell_news();
     sweep_some();
     sweep_expired();
+    tell_news();
     find_expiries();
     keep_house();
   }
+}
+
+// When who waits for the commit is answered already.
+void EmbeddedStore::tell_news() {
+  for (const auto& [company, revision] : news_) watchers_->tell(company, revision);
+  news_.clear();
 }
 
 // False at the end, when nothing waits any more.
@@ -582,7 +590,11 @@ Status EmbeddedStore::commit_and_publish(Transaction& transaction, std::size_t c
     }
     return committed;
   }
+  const auto revisions = transaction.revisions();
   transaction.publish();
+  if (!watchers_->is_empty()) {
+    for (const auto& [company, revision] : revisions) news_[company] = revision;
+  }
   commits_.fetch_add(1, std::memory_order_relaxed);
   committed_changes_.fetch_add(transaction.changes(), std::memory_order_relaxed);
   for (const CompanyId company : transaction.companies_to_sweep()) {
@@ -622,6 +634,7 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   }
   TRY(transaction.end_records(options_.clock()));
   report.changes = transaction.changes();
+  report.revisions = transaction.revisions();
   if (transaction.is_empty()) return report;
   if (!transaction.only_removes()) TRY(check_space());
   TRY(commit_and_publish(transaction, 1));

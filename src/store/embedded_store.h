@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/wake.h"
+#include "store/change_watchers.h"
 #include "store/commit_queue.h"
 #include "store/company_state.h"
 #include "store/embedded.h"
@@ -159,6 +161,9 @@ class EmbeddedStore final : public Store {
   Result<std::vector<core::PackedEntryPtr>> find_entries_for_pages(const CompanyState& state,
                                                                    Past& past,
                                                                    std::span<const CallId> calls);
+  // The record as memory knows its ends.
+  RecordHead record_head(const CompanyState& state) const;
+  Result<ChangesView> find_changes(const ChangesCommand& command);
   // The whole directory as it was, if it is in memory; else null.
   DirectoryPtr find_known_directory(const CompanyState& state, const Past& past);
   // The store as of the revision of a company that is published now, or a later one.
@@ -170,6 +175,7 @@ class EmbeddedStore final : public Store {
   Result<PeoplePtr> load_people(CompanyState& state, const PublishedSnapshot& snapshot,
                                 const Removals& removals);
   Result<UserCallsView> find_user_calls(const UserCallsCommand& command);
+  Result<ThingView> find_thing(const ThingCommand& command);
   // The later of the clock and the time of what was read: no clock that is put back revives what
   // had expired.
   Time judging_time(Time of_revision) const { return std::max(options_.clock(), of_revision); }
@@ -187,6 +193,7 @@ class EmbeddedStore final : public Store {
   void answer(std::deque<Job>& jobs, std::vector<Result<Outcome>>& outcomes);
   Result<LoadReport> load_alone(RecordSource& source, const Origin& origin);
   Status commit_and_publish(Transaction& transaction, std::size_t commands);
+  void tell_news();
   void sweep_some();
   // Grants that have expired, answers that were kept long enough.
   void sweep_expired();
@@ -214,6 +221,7 @@ class EmbeddedStore final : public Store {
   Digest cursor_secret_{};
   KeysUnderWay keys_under_way_;
   const std::shared_ptr<ReadPool> pool_;
+  const std::shared_ptr<ChangeWatchers> watchers_ = std::make_shared<ChangeWatchers>();
   CommitObserver observer_;
 
   const std::shared_ptr<CommitQueue> queue_;
@@ -226,10 +234,12 @@ class EmbeddedStore final : public Store {
   std::atomic<std::int64_t> space_checked_ms_{INT64_MIN};
 
   std::mutex usage_mutex_;
+  std::mutex key_uses_mutex_;
 
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 
   // The committer's own.
+  std::map<CompanyId, core::Revision> news_;  // published, and not told to who watches
   std::set<CompanyId> sweeping_;
   bool is_more_expired_ = false;
   std::chrono::steady_clock::time_point expired_swept_ = std::chrono::steady_clock::now();

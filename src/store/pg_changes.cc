@@ -91,7 +91,8 @@ PgParams params_of(std::span<const PgChangeRow> rows) {
   return params;
 }
 
-std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& result, int row) {
+std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& result, int row,
+                                           int first_column) {
   enum {
     revision,
     first_n,
@@ -106,26 +107,26 @@ std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& re
     items,
     previous_hash
   };
-  const auto parsed_operation = parse_operation(result.text(row, operation));
-  const auto parsed_id = parse_request_id(result.text(row, request_id));
-  const std::string_view hash = result.text(row, previous_hash);
+  const auto parsed_operation = parse_operation(result.text(row, first_column + operation));
+  const auto parsed_id = parse_request_id(result.text(row, first_column + request_id));
+  const std::string_view hash = result.text(row, first_column + previous_hash);
   PgChangeRow read;
-  const std::uint64_t first = result.number(row, first_n);
-  const std::uint64_t count = result.number(row, items_count);
+  const std::uint64_t first = result.number(row, first_column + first_n);
+  const std::uint64_t count = result.number(row, first_column + items_count);
   if (!parsed_operation || !parsed_id || hash.size() != read.head.previous_hash.size() ||
       first > UINT32_MAX || count > UINT32_MAX) {
     return std::nullopt;
   }
-  read.key = {company, result.number(row, revision), static_cast<std::uint32_t>(first)};
+  read.key = {company, result.number(row, first_column + revision), static_cast<std::uint32_t>(first)};
   std::copy(hash.begin(), hash.end(), read.head.previous_hash.begin());
-  read.head.last_part = result.boolean(row, is_last);
-  read.head.time = result.timestamp(row, at);
-  read.head.directory_revision = result.number(row, directory_revision);
+  read.head.last_part = result.boolean(row, first_column + is_last);
+  read.head.time = result.timestamp(row, first_column + at);
+  read.head.directory_revision = result.number(row, first_column + directory_revision);
   read.head.operation = *parsed_operation;
-  read.head.origin = {*parsed_id, std::string(result.text(row, access_key))};
-  read.call_ids = result.numbers(row, call_ids);
+  read.head.origin = {*parsed_id, std::string(result.text(row, first_column + access_key))};
+  read.call_ids = result.numbers(row, first_column + call_ids);
   read.items_count = count;
-  read.items = result.text(row, items);
+  read.items = result.text(row, first_column + items);
   return read;
 }
 

@@ -51,7 +51,8 @@ inline constexpr PgStatement kInsertChanges = {
 PgParams params_of(std::span<const PgChangeRow> rows);
 
 // Of a result with the columns that kInsertChanges names, in its order, without the company.
-// Nothing where a column holds what no release wrote.
-std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& result, int row);
+// Nothing where a column holds what no release wrote. They begin with `first_column`.
+std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& result, int row,
+                                           int first_column = 0);
 
 }  // namespace earshot::store

@@ -430,6 +430,7 @@ Status PgLoadSet::finish(Time now) {
     }
     end_part(company, true);
     write_parts(batch, company);
+    revisions_.emplace_back(id, company.revision());
     PgParams params;
     params.add(id).add(company.revision()).add(company.head.directory_revision);
     params.add(company.head.time).add_bytes(bytes_of(company.head.hash));

@@ -88,6 +88,8 @@ class PgLoadSet {
   // Writes the parts that have ended: for those who take in many changes at once.
   Status write_parts(LoadCompany& company);
   std::uint64_t changes() const { return changes_; }
+  // The revision of each company that was changed, ascending by company. REQUIRES: finish().
+  const std::vector<std::pair<CompanyId, core::Revision>>& revisions() const { return revisions_; }
 
   // Of what the records loaded for name. Good until the next load().
   LoadCompany& company(CompanyId id);
@@ -150,6 +152,7 @@ class PgLoadSet {
   const Origin origin_;
   Time now_;
   std::uint64_t changes_ = 0;
+  std::vector<std::pair<CompanyId, core::Revision>> revisions_;
   std::size_t writers_bytes_ = 0;
 
   std::map<CompanyId, LoadCompany> companies_;

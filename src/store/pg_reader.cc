@@ -520,6 +520,29 @@ void PgReader::on_look_ups(PgConnection& connection, std::vector<LookUp> look_up
   if (!is_closing_) dispatch_later();
 }
 
+void PgReader::find_revisions(std::span<const CompanyId> companies,
+                              std::function<void(std::span<const Newest>)> done) {
+  pool_.keep_time();
+  const auto connection = pool_.least_busy();
+  if (!connection) return done({});
+  std::vector<std::uint64_t> ids;
+  ids.reserve(companies.size());
+  for (const CompanyId company : companies) ids.push_back(company.value);
+  std::vector<PgQuery> queries;
+  queries.emplace_back(PgQuery{&kFindRevisions}).params.add_numbers(ids);
+  connection->send(queries, std::chrono::steady_clock::now() + site_.options.statement_time,
+                   [done = std::move(done)](const PgReply& reply) {
+                     std::vector<Newest> newest;
+                     if (!reply.failure) {
+                       const PgResult& found = reply.results.front();
+                       for (int row = 0; row < found.rows(); ++row) {
+                         newest.emplace_back(CompanyId{found.number(row, 0)}, found.number(row, 1));
+                       }
+                     }
+                     done(newest);
+                   });
+}
+
 void PgReader::prove(CompanyId company, std::function<void(Status)> done) {
   const auto connection = pool_.least_busy();
   // Those that are at work say themselves what becomes of it.

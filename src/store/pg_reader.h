@@ -5,7 +5,9 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/loop.h"
@@ -26,6 +28,11 @@ class PgReader {
   void read(PgReadPtr read);
   // As it is when this is called or later.
   void look_up(std::string access_key, Store::KeyDone done);
+  // The newest revisions of these companies, of those that were ever named; of none where the
+  // database does not answer now.
+  using Newest = std::pair<CompanyId, core::Revision>;
+  void find_revisions(std::span<const CompanyId> companies,
+                      std::function<void(std::span<const Newest>)> done);
   // Commits something, on any server: whether the database does, for the health of the store.
   void prove(CompanyId company, std::function<void(Status)> done);
 

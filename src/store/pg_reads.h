@@ -25,7 +25,7 @@ using PgReadPtr = std::unique_ptr<PgRead>;
 class PgRead {
  public:
   // Reads of one kind and company can share statements, but for those that are alone.
-  enum class Kind { calls, access, alone };
+  enum class Kind { calls, access, changes, alone };
 
   PgRead(Kind its_kind, CompanyId its_company, core::Revision its_at_least, AskerPtr its_asker)
       : kind(its_kind), company(its_company), at_least(its_at_least), asker(std::move(its_asker)) {}

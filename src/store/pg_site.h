@@ -5,12 +5,14 @@
 #include <atomic>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "store/change_watchers.h"
 #include "store/kept_past.h"
 #include "store/pg_directories.h"
 #include "store/pg_proof.h"
@@ -58,6 +60,7 @@ struct PgSite {
   PgDirectories directories;
   PgDirectories past_directories;  // of earlier revisions; of a company the one asked for last
   PastEntries past_entries{kPastEntriesBytes};
+  const std::shared_ptr<ChangeWatchers> watchers = std::make_shared<ChangeWatchers>();
 
   struct Counters {
     std::atomic<std::uint64_t> transactions{0}, changes{0}, unknown_outcomes{0}, retries{0},

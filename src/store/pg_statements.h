@@ -1,6 +1,6 @@
-// The statements of requests over PostgreSQL. Each but the look-up of a key names one company, and
-// so needs one shard where the tables are distributed; what they avoid, and why, is in
-// docs/decisions/0009-postgresql.md.
+// The statements of requests over PostgreSQL. Each but the look-up of a key and the look at what is
+// new names one company, and so needs one shard where the tables are distributed; what they avoid,
+// and why, is in docs/decisions/0009-postgresql.md.
 #pragma once
 
 #include <array>
@@ -104,6 +104,41 @@ inline constexpr PgStatement kPageRowsOfUser{
 inline constexpr PgStatement kReadHead{"read_head", R"(
 SELECT revision, directory_revision, horizon FROM earshot.companies
 WHERE company_id = $1::bigint)"};
+
+// companies -> company, revision
+inline constexpr PgStatement kFindRevisions{"find_revisions", R"(
+SELECT company_id, revision FROM earshot.companies WHERE company_id = ANY ($1::bigint[]))"};
+
+// company; revision, and a change of it; most parts, most bytes -> revision, directory_revision,
+// changed_at, horizon, hash; and the columns of parts of the record (NULL: there is none) from the
+// one with that change on, or else from the next one on. A part that the bytes do not reach any
+// more is not given, but the first one is.
+inline constexpr PgStatement kPageChanges{"page_changes", R"(
+SELECT c.revision, c.directory_revision, c.changed_at, c.horizon, c.hash,
+  r.revision, r.first_n, r.is_last, r.at, r.directory_revision, r.operation, r.request_id,
+  r.access_key, r.call_ids, r.items_count, r.items, r.previous_hash
+FROM earshot.companies c
+LEFT JOIN (
+  SELECT h.*, sum(length(h.items)::bigint) OVER (ORDER BY h.revision, h.first_n) AS bytes
+  FROM (SELECT revision, first_n, is_last, at, directory_revision, operation, request_id,
+      access_key, '{}'::bigint[] AS call_ids, items_count, items, previous_hash
+    FROM earshot.changes
+    WHERE company_id = $1::bigint AND (revision, first_n) >= ($2::bigint, coalesce(
+      (SELECT max(b.first_n) FROM earshot.changes b WHERE b.company_id = $1::bigint
+        AND b.revision = $2::bigint AND b.first_n <= $3::bigint), 0))
+    ORDER BY revision, first_n LIMIT $4::bigint) h) r
+ON r.bytes - length(r.items) < $5::bigint
+WHERE c.company_id = $1::bigint
+ORDER BY r.revision, r.first_n)"};
+
+// company, call -> the columns of read_call()
+inline constexpr PgStatement kReadCall{"read_call", R"(
+SELECT call_id, workspace_id, title, started, primary_user_id, party_user_ids, is_private
+FROM earshot.calls WHERE company_id = $1::bigint AND call_id = $2::bigint)"};
+// company, user -> the columns of read_user()
+inline constexpr PgStatement kReadUser{"read_user", R"(
+SELECT user_id, email_address, first_name, last_name, manager_id, active, profile_ids
+FROM earshot.users WHERE company_id = $1::bigint AND user_id = $2::bigint)"};
 
 // --- what was: all that is read of it stays as it is, until retention takes it
 
@@ -373,6 +408,11 @@ inline constexpr std::array kRequestStatements = {
     &kPageAccessOfUser,
     &kPageRowsOfUser,
     &kReadHead,
+    &kFindRevisions,
+    &kPageChanges,
+
+    &kReadCall,
+    &kReadUser,
     &kFindMoment,
     &kPlanAnew,
     &kListChangesOfCalls,

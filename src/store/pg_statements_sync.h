@@ -73,6 +73,30 @@ inline constexpr PgStatement kAddUsage = {
     " VALUES ($1::bigint, $2::date, $3::bigint) ON CONFLICT (company_id, day)"
     " DO UPDATE SET requests = usage.requests + excluded.requests RETURNING requests"};
 
+// company, access keys, times: the latest of each counts. Who writes has them in order, so that
+// servers do not wait crosswise. Of a key that is gone nothing is kept.
+inline constexpr PgStatement kNoteKeyUses = {
+    "note_key_uses",
+    "INSERT INTO earshot.key_uses (company_id, access_key, used_at)"
+    " SELECT $1::bigint, x.access_key, x.used_at"
+    " FROM unnest($2::text[], $3::timestamptz[]) AS x(access_key, used_at)"
+    " ON CONFLICT (company_id, access_key) DO UPDATE SET used_at = excluded.used_at"
+    " WHERE key_uses.used_at < excluded.used_at"};
+// company
+inline constexpr PgStatement kForgetKeyUses = {
+    "forget_key_uses",
+    "DELETE FROM earshot.key_uses u WHERE u.company_id = $1::bigint AND NOT EXISTS"
+    " (SELECT 1 FROM earshot.keys k WHERE k.access_key = u.access_key"
+    " AND k.company_id = u.company_id)"};
+inline constexpr PgStatement kForgetKeyUsesOfCompany = {
+    "forget_key_uses_of_company", "DELETE FROM earshot.key_uses WHERE company_id = $1::bigint"};
+// company -> access key, time
+inline constexpr PgStatement kListKeyUses = {
+    "list_key_uses",
+    "SELECT u.access_key, u.used_at FROM earshot.key_uses u WHERE u.company_id = $1::bigint"
+    " AND EXISTS (SELECT 1 FROM earshot.keys k WHERE k.access_key = u.access_key"
+    " AND k.company_id = u.company_id) ORDER BY u.access_key"};
+
 // --- retention
 
 // company -> revision, horizon; and its row is locked
@@ -531,6 +555,10 @@ inline constexpr PgStatement kListAnswers = {
 // Each reaches one shard.
 inline constexpr std::array kCompanyStatements = {
     &kAddUsage,
+    &kNoteKeyUses,
+    &kForgetKeyUses,
+    &kForgetKeyUsesOfCompany,
+    &kListKeyUses,
     &kLockHorizon,
     &kFindHorizon,
     &kCutChanges,

@@ -27,8 +27,8 @@ void add_fault(VerifyReport& report, std::string what) {
 // One company, in a snapshot of its own.
 class PgCompanyCheck {
  public:
-  PgCompanyCheck(PgSession& session, CompanyId company, VerifyReport& report)
-      : session_(session), company_(company), report_(report) {}
+  PgCompanyCheck(PgSession& session, CompanyId company, HeadClaims& claims, VerifyReport& report)
+      : session_(session), company_(company), claims_(claims), report_(report) {}
 
   Status run() {
     TRY(session_.begin_snapshot());
@@ -67,7 +67,7 @@ class PgCompanyCheck {
   }
 
   Status check_changes(const PgResult& head) {
-    RecordCheck record(horizon_, [this](const std::string& what) { fault(what); });
+    RecordCheck record(company_, horizon_, claims_, [this](const std::string& what) { fault(what); });
     TRY(session_.stream(kListChanges, of_company(), [&](const PgResult& row) -> Status {
       const auto part = read_change_row(company_, row, 0);
       if (!part) {
@@ -354,6 +354,7 @@ class PgCompanyCheck {
 
   PgSession& session_;
   const CompanyId company_;
+  HeadClaims& claims_;
   VerifyReport& report_;
   bool has_record_ = false;
   core::Revision horizon_ = 0;
@@ -400,8 +401,9 @@ Status check_strays(PgSession& session, VerifyReport& report) {
 
 }  // namespace
 
-Result<VerifyReport> verify_over_postgres(PgSession& session) {
+Result<VerifyReport> verify_over_postgres(PgSession& session, std::span<const HeadClaim> heads) {
   VerifyReport report;
+  HeadClaims claims(heads);
   std::vector<CompanyId> companies;
   TRY(session.stream(kListCompanies, {}, [&](const PgResult& row) -> Status {
     companies.push_back({row.number(0, 0)});
@@ -410,7 +412,7 @@ Result<VerifyReport> verify_over_postgres(PgSession& session) {
   for (const CompanyId company : companies) {
     // A snapshot for each, since they have nothing in common: one for all would keep the database
     // from cleaning up for as long as this takes.
-    const Status checked = PgCompanyCheck(session, company, report).run();
+    const Status checked = PgCompanyCheck(session, company, claims, report).run();
     session.roll_back();
     // What cannot be read is a fault to report, not an end to the search.
     if (!checked && (session.is_lost() || checked.error().code != Code::internal)) {
@@ -419,6 +421,7 @@ Result<VerifyReport> verify_over_postgres(PgSession& session) {
     if (!checked) add_fault(report, checked.error().message);
   }
   TRY(check_strays(session, report));
+  claims.report_to(report);
   return report;
 }
 

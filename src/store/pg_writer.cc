@@ -279,7 +279,11 @@ void PgCommitter::on_committed(PgReply reply, std::size_t commit_query) {
     }
     trouble_.clear();
     let_go(Transaction::ended);
-    return answer_all();
+    std::optional<core::Revision> revision;
+    if (changes_ && changes_->has_revision()) revision = changes_->head().revision;
+    answer_all();
+    if (revision) site_.watchers->tell(company_, *revision);
+    return;
   }
   // Until COMMIT itself nothing holds; after it, only what says that it was rolled back does.
   const bool is_rolled_back = failure->fault == PgFault::retry_at_once ||

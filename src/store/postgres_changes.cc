@@ -1,19 +1,21 @@
-#include "store/postgres_store.h"
-
 #include <utility>
+
+#include "store/pg_changes_read.h"
+#include "store/postgres_store.h"
 
 namespace earshot::store {
 
 void PostgresStore::read_changes(ChangesCommand command, ChangesDone done) {
-  static_cast<void>(command);
-  done(internal("not yet"));
+  with_reader([command = std::move(command), done = std::move(done)](PgReader& reader) mutable {
+    reader.read(make_changes_read(std::move(command), std::move(done)));
+  });
 }
 
 std::unique_ptr<ChangesWatch> PostgresStore::watch_changes(CompanyId company,
                                                            std::function<void()> on_news) {
-  static_cast<void>(company);
-  static_cast<void>(on_news);
-  return std::make_unique<ChangesWatch>();
+  auto watch = site_.watchers->add(company, std::move(on_news));
+  own_loop_->loop().post([this] { news_->begin(); });
+  return watch;
 }
 
 }  // namespace earshot::store

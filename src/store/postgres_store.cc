@@ -126,10 +126,13 @@ Status PostgresStore::begin() {
     reader_ = std::make_unique<PgReader>(loop, site_);
     writer_ = std::make_unique<PgWriter>(loop, site_);
     watch_ = std::make_unique<Watch>(loop, *this);
+    news_ = std::make_unique<PgNews>(loop, *reader_, *site_.watchers);
     loop.at_end([this] {
       writer_.reset();
       reader_.reset();
-      watch_.reset();  // last: it is told what became of its proof
+      // Last: they are told what became of what they asked.
+      watch_.reset();
+      news_.reset();
     });
     begun.set_value();
   });
@@ -183,15 +186,6 @@ PgReader* PostgresStore::own_reader_of(Loop& loop) {
   return reader.get();
 }
 
-template <class Task>
-void PostgresStore::with_reader(Task&& task) {
-  Loop& own = own_loop_->loop();
-  Loop* const current = Loop::current();
-  if (current == &own) return task(*reader_);
-  if (current) return task(*own_reader_of(*current));
-  own.post([this, task = std::forward<Task>(task)]() mutable { task(*reader_); });
-}
-
 void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
   with_reader(
       [access_key = std::move(access_key), done = std::move(done)](PgReader& reader) mutable {
@@ -237,7 +231,12 @@ Result<std::vector<KeyPtr>> PostgresStore::list_keys(std::optional<CompanyId> co
 }
 
 Result<LoadReport> PostgresStore::load(RecordSource& source, const Origin& origin) {
-  return load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock);
+  LoadReport report =
+      TRY(load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock));
+  for (const auto& [company, revision] : report.revisions) {
+    site_.watchers->tell(company, revision);
+  }
+  return report;
 }
 
 Status PostgresStore::dump(const std::function<Status(const core::Record&)>& take) {
@@ -245,8 +244,7 @@ Status PostgresStore::dump(const std::function<Status(const core::Record&)>& tak
 }
 
 Result<VerifyReport> PostgresStore::verify(std::span<const HeadClaim> heads) {
-  static_cast<void>(heads);
-  return verify_over_postgres(*TRY(open_session()));
+  return verify_over_postgres(*TRY(open_session()), heads);
 }
 
 Status PostgresStore::backup(const std::string&) {
@@ -261,13 +259,17 @@ Result<std::vector<DayUsage>> PostgresStore::load_usage(std::uint32_t day) {
 
 Result<std::vector<DayUsage>> PostgresStore::add_usage(std::span<const DayUsage> more) {
   const std::lock_guard lock(usage_mutex_);
+  auto sums = add_usage_over_postgres(*TRY(usage_session()), more);
+  if (!sums) usage_session_.reset();
+  return sums;
+}
+
+Result<PgSession*> PostgresStore::usage_session() {
   if (!usage_session_ || usage_session_->is_lost()) {
     usage_session_ =
         TRY(PgSession::open(site_.options.url, {.silence_max = site_.options.statement_time}));
   }
-  auto sums = add_usage_over_postgres(*usage_session_, more);
-  if (!sums) usage_session_.reset();
-  return sums;
+  return usage_session_.get();
 }
 
 milliseconds PostgresStore::usage_interval() const { return kUsageAddedEvery; }

@@ -14,6 +14,7 @@
 
 #include "base/loop.h"
 #include "store/kept_answer.h"
+#include "store/pg_news.h"
 #include "store/pg_reader.h"
 #include "store/pg_session.h"
 #include "store/pg_site.h"
@@ -67,6 +68,8 @@ class PostgresStore final : public Store {
   void with_reader(Task&& task);
   PgReader* own_reader_of(Loop& loop);
   Result<std::unique_ptr<PgSession>> open_session() const;
+  // A connection for usage, kept. To be reset after an error. REQUIRES: usage_mutex_ is held.
+  Result<PgSession*> usage_session();
   // Does it again and again until the store closes, after as long as `interval` each time.
   std::thread repeat(std::chrono::milliseconds interval, const char* failure,
                      std::function<Status()> task);
@@ -88,6 +91,7 @@ class PostgresStore final : public Store {
 
   KeysUnderWay keys_under_way_;
 
+  // Of what is counted and noted now and then.
   std::mutex usage_mutex_;
   std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
 
@@ -102,8 +106,18 @@ class PostgresStore final : public Store {
   // Of the own loop's thread.
   std::unique_ptr<PgReader> reader_;
   std::unique_ptr<PgWriter> writer_;
+  std::unique_ptr<PgNews> news_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<LoopThread> own_loop_;
 };
+
+template <class Task>
+void PostgresStore::with_reader(Task&& task) {
+  Loop& own = own_loop_->loop();
+  Loop* const current = Loop::current();
+  if (current == &own) return task(*reader_);
+  if (current) return task(*own_reader_of(*current));
+  own.post([this, task = std::forward<Task>(task)]() mutable { task(*reader_); });
+}
 
 }  // namespace earshot::store

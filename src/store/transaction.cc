@@ -685,6 +685,17 @@ std::vector<CompanyId> Transaction::companies_to_sweep() const {
   return companies;
 }
 
+std::vector<std::pair<CompanyId, core::Revision>> Transaction::revisions() const {
+  std::vector<std::pair<CompanyId, core::Revision>> changed;
+  for (const auto& [id, working] : companies_) {
+    if (working->head.revision != working->state->head.revision) {
+      changed.emplace_back(id, working->head.revision);
+    }
+  }
+  std::ranges::sort(changed);
+  return changed;
+}
+
 Status Transaction::commit() {
   if (rows_ && must_write_files()) return commit_files();
   if (rows_) rows_->copy_to(batch_);

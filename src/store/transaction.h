@@ -103,6 +103,10 @@ class Transaction final : public core::RecordTarget {
   bool outcome_is_unknown() const { return disk_was_asked_; }
   std::uint64_t changes() const { return changes_; }
 
+  // The newest revision of each company that this changes, ascending by company. REQUIRES: no
+  // revision is open.
+  std::vector<std::pair<CompanyId, core::Revision>> revisions() const;
+
   // The companies that have something to sweep after this.
   std::vector<CompanyId> companies_to_sweep() const;
 

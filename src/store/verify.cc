@@ -23,10 +23,11 @@ class CompanyCheck {
  public:
   // `are_expiries_known`: every grant that expires has a row that says when.
   CompanyCheck(const Snapshot& snapshot, CompanyId company, bool are_expiries_known,
-               VerifyReport& report)
+               HeadClaims& claims, VerifyReport& report)
       : snapshot_(snapshot),
         company_(company),
         are_expiries_known_(are_expiries_known),
+        claims_(claims),
         report_(report) {}
 
   Status run() {
@@ -37,7 +38,7 @@ class CompanyCheck {
       if (!horizon) return corrupt("meta");
       horizon_ = horizon->revision;
     }
-    RecordCheck record(horizon_, [this](const std::string& what) { fault(what); });
+    RecordCheck record(company_, horizon_, claims_, [this](const std::string& what) { fault(what); });
     TRY(snapshot_.scan_changes(
         company_,
         [&](const ChangeKey& key, std::string_view key_bytes, std::string_view value) -> Status {
@@ -241,6 +242,7 @@ class CompanyCheck {
   const Snapshot& snapshot_;
   const CompanyId company_;
   const bool are_expiries_known_;
+  HeadClaims& claims_;
   VerifyReport& report_;
   Removals removals_;
   core::Revision newest_ = 0;   // where the record ends
@@ -275,9 +277,9 @@ Status check_times(const Snapshot& snapshot,
 }  // namespace
 
 Result<VerifyReport> EmbeddedStore::verify(std::span<const HeadClaim> heads) {
-  static_cast<void>(heads);
   const Snapshot snapshot(*rocks_);
   VerifyReport report;
+  HeadClaims claims(heads);
   const auto expiries_known = TRY(snapshot.get(Family::meta, std::string(1, kExpiriesKnownTag)));
   const bool are_expiries_known =
       expiries_known && decode_text_value(*expiries_known) == std::string_view();
@@ -292,7 +294,7 @@ Result<VerifyReport> EmbeddedStore::verify(std::span<const HeadClaim> heads) {
   for (const Family family : {Family::changes, Family::directory, Family::calls, Family::by_user}) {
     note(snapshot.each_company(family, [&](CompanyId company) -> Status {
       if (checked.insert(company).second) {
-        note(CompanyCheck(snapshot, company, are_expiries_known, report).run());
+        note(CompanyCheck(snapshot, company, are_expiries_known, claims, report).run());
       }
       return {};
     }));
@@ -305,6 +307,7 @@ Result<VerifyReport> EmbeddedStore::verify(std::span<const HeadClaim> heads) {
     return {};
   }));
   note(check_times(snapshot, [&](const std::string& what) { note(internal(what)); }));
+  claims.report_to(report);
   // What RocksDB itself can say of its files.
   const rocksdb::Status sums = rocks_->db().VerifyChecksum();
   if (!sums.ok()) note(from_rocksdb(sums, "a file is damaged"));

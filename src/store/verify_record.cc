@@ -24,6 +24,43 @@ std::string grant_row_text(CallId call, UserId user, const core::Grant& grant) {
   return text;
 }
 
+HeadClaims::HeadClaims(std::span<const HeadClaim> claims) : claims_(claims) {
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    by_company_[claims[i].company].push_back({i, claims[i].revision, claims[i].hash});
+  }
+}
+
+const std::vector<HeadClaims::Claim>& HeadClaims::of(CompanyId company) const {
+  static const std::vector<Claim> none;
+  const auto found = by_company_.find(company);
+  return found == by_company_.end() ? none : found->second;
+}
+
+void HeadClaims::report_to(VerifyReport& report) const {
+  for (std::size_t i = 0; i < claims_.size(); ++i) {
+    const HeadClaim& claim = claims_[i];
+    const auto judged = judged_.find(i);
+    HeadVerdict verdict = HeadVerdict::ahead;
+    if (judged != judged_.end()) {
+      verdict = judged->second;
+    } else if (claim.revision == 0) {
+      verdict = claim.hash == Digest{} ? HeadVerdict::extended : HeadVerdict::contradicted;
+    }
+    report.heads.push_back(verdict);
+    const std::string where = "company " + to_string(claim.company) + ": the head of revision " +
+                              std::to_string(claim.revision) + " that was claimed ";
+    std::string fault;
+    if (verdict == HeadVerdict::contradicted) {
+      fault = where + "is not in the record, or the record does not go on from it";
+    } else if (verdict == HeadVerdict::ahead) {
+      fault = where + "is later than the end of the record";
+    }
+    if (!fault.empty() && report.faults.size() < kVerifyFaultsMax) {
+      report.faults.push_back(std::move(fault));
+    }
+  }
+}
+
 std::vector<Change> RecordCheck::take(const ChangeKey& key, std::string_view key_bytes,
                                       std::string_view value) {
   const std::string where =
@@ -31,6 +68,7 @@ std::vector<Change> RecordCheck::take(const ChangeKey& key, std::string_view key
   auto part = decode_change(value);
   if (!part) {
     fault_(where + " cannot be decoded");
+    broken_at_ = key.revision;
     head_ = {key.revision, 0, head_.time, hash_change(key_bytes, value)};
     return {};
   }
@@ -39,6 +77,11 @@ std::vector<Change> RecordCheck::take(const ChangeKey& key, std::string_view key
   revision_is_open_ = !part->head.last_part;
   head_ = {key.revision, part->head.directory_revision, part->head.time,
            hash_change(key_bytes, value)};
+  if (part->head.last_part) {
+    for (const HeadClaims::Claim& claim : claims_.of(company_)) {
+      if (claim.revision == key.revision) ends_[key.revision] = head_.hash;
+    }
+  }
   for (const Change& change : part->changes) explain(change);
   changes_ += part->changes.size();
   return std::move(part->changes);
@@ -56,14 +99,17 @@ void RecordCheck::check_place(const ChangeKey& key, const ChangePart& part,
     if (key.revision == 1 && part.head.previous_hash != Digest{}) {
       fault_(where + " is the first and names one before it");
     }
+    if (key.first_n == 0) ends_[key.revision - 1] = part.head.previous_hash;
   } else {
     if (part.head.previous_hash != head_.hash) {
       fault_(where + " does not hold the hash of the part before it");
+      broken_at_ = key.revision;
     }
     const core::Revision expected = revision_is_open_ ? head_.revision : head_.revision + 1;
     if (key.revision != expected || key.first_n != (revision_is_open_ ? next_n_ : 0)) {
       fault_(where + " follows revision " + std::to_string(head_.revision) +
              ": something is missing");
+      broken_at_ = key.revision;
     }
   }
   if (part.head.time < head_.time) fault_(where + " is older than the one before it");
@@ -77,6 +123,20 @@ void RecordCheck::check_place(const ChangeKey& key, const ChangePart& part,
 
 void RecordCheck::end() {
   if (revision_is_open_) fault_("the last revision lacks its last part");
+  for (const HeadClaims::Claim& claim : claims_.of(company_)) judge(claim);
+}
+
+void RecordCheck::judge(const HeadClaims::Claim& claim) {
+  const auto end = ends_.find(claim.revision);
+  HeadVerdict verdict = HeadVerdict::contradicted;
+  if (claim.revision > head_.revision) {
+    verdict = HeadVerdict::ahead;
+  } else if (end == ends_.end() && claim.revision <= horizon_) {
+    verdict = HeadVerdict::cut_off;
+  } else if (end != ends_.end() && end->second == claim.hash && broken_at_ <= claim.revision) {
+    verdict = HeadVerdict::extended;
+  }
+  claims_.judge(claim.place, verdict);
 }
 
 void RecordCheck::explain(const Change& change) {
