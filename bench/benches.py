@@ -6,6 +6,7 @@ import time
 
 import access
 import alone
+import feed
 import over_postgres
 import wire
 from generators import Closed, run_bare, run_closed
@@ -210,6 +211,17 @@ CALL_HISTORY = (
     Figure("few_aged", "10 changes: CPU in an older store / before", must=1.2, aim=1.05, less=True),
     Figure("many_aged", "many changes: CPU in an older store / before", must=1.2, aim=1.05,
            less=True))
+FEED_PAGES = (
+    Figure("gives_100", "changes in a second of CPU, gives, 100 a page", 0),
+    Figure("gives_1000", "changes in a second of CPU, gives, 1,000 a page", 0, must=200_000,
+           aim=400_000),
+    Figure("load_100", "changes in a second of CPU, a load, 100 a page", 0),
+    Figure("load_1000", "changes in a second of CPU, a load, 1,000 a page", 0),
+    Figure("ratio", "CPU a change / a read of one call"))
+ARRIVAL = tuple(
+    Figure(f"{who}_{key}", f"{whose}: {of}", 2, "ms")
+    for who, whose in (("one", "one stream"), ("all", "the last of 1,000"))
+    for key, of in (("p50", "p50"), ("p99", "p99"), ("most", "most")))
 
 BENCHES = [
     Bench("read-1", "read 1 call, 64 in flight", (
@@ -278,6 +290,20 @@ BENCHES = [
           access.explain_user, alone=True),
     Bench("call-history", "check of a call as it was before its changes",
           CALL_HISTORY, access.call_history, alone=True),
+    Bench("feed-append", "give 1 grant, 64 in flight, with a stream that is told of each", (
+        Figure("ratio", "rate, with a stream / with none", must=0.8, aim=0.9),
+        Figure("cpu", "CPU of a change that is told", 2, "µs")), feed.append, alone=True),
+    Bench("feed-pages", "pages of the record of changes", FEED_PAGES, feed.pages, alone=True),
+    Bench("feed-streams", "read 1 call, 64 in flight, beside 1,000 open streams", (
+        *(Figure(f"left_{rate}", f"part of the core that {rate} changes/s leave to reads",
+                 must=0.9 if rate <= 10 else None, aim=0.98 if rate <= 10 else None)
+          for rate in (0, *feed.RATES)),
+        *(Figure(f"rate_{rate}", f"rate of reads, with {rate} changes/s / without streams")
+          for rate in (0, *feed.RATES)),
+        Figure("memory", "memory of a stream", 2, "KiB", must=16, aim=8, less=True)),
+          feed.streams, alone=True),
+    Bench("feed-arrival", "from the answer to a give until a stream has it",
+          ARRIVAL, feed.arrival, alone=True),
     Bench("pg-read-1", "over PostgreSQL: read 1 call, 64 in flight", (
         Figure("rate", "rate, Earshot / pgbench with 2 or 8 clients", must=0.6, aim=1),
         Figure("cpu", "CPU of the client, pgbench / Earshot", must=0.6, aim=1),
@@ -321,6 +347,15 @@ BENCHES = [
           EXPLAIN_CALL, over_postgres.explain_call, alone=True),
     Bench("pg-call-history", "over PostgreSQL: check of a call as it was before its changes",
           CALL_HISTORY, over_postgres.call_history, alone=True),
+    Bench("pg-feed-pages", "over PostgreSQL: pages of the record of changes", (
+        *(Figure(figure.key, figure.what, figure.digits) for figure in FEED_PAGES),
+        Figure("gives_1000_database", "CPU of the database a change of gives", 2, "µs"),
+        Figure("load_1000_database", "CPU of the database a change of a load", 2, "µs")),
+          over_postgres.feed_pages, alone=True),
+    Bench("pg-feed-arrival", "over PostgreSQL: the same, of another server than the writer's",
+          tuple(dataclasses.replace(figure, must=1000, aim=100, less=True)
+                if figure.key.endswith("p99") else figure for figure in ARRIVAL),
+          over_postgres.feed_arrival, alone=True),
     Bench("pg-load", "over PostgreSQL: load of records into empty tables, and their dump", (
         Figure("load", "records a second loaded", 0),
         Figure("dump", "records a second dumped", 0)), over_postgres.load, alone=True),

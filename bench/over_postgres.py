@@ -9,6 +9,7 @@ import time
 
 import access
 import database
+import feed
 import machine
 import wire
 from generators import Clocks, Closed, Measurement, Mix, run_closed, run_mix
@@ -244,6 +245,23 @@ def explain_call(ground):
 def call_history(ground):
     database_of(ground)
     return access.call_history_of(ground, serve(ground))
+
+
+# --- The feed of changes -------------------------------------------------------------------------
+
+
+def feed_pages(ground):
+    database_of(ground)
+    return feed.pages_of(ground, serve(ground))
+
+
+def feed_arrival(ground):
+    """Streams of one server tell of what another has written."""
+    database_of(ground)
+    writing, reading = serve(ground), serve(ground)
+    rounds = [feed.arrivals(ground, writing, [reading]) for _ in rounds_of(ground)]
+    ground.stop(writing.process, reading.process)
+    return rounds
 
 
 # --- Two servers ---------------------------------------------------------------------------------

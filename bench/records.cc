@@ -26,7 +26,7 @@ class Records {
     add(R"({"kind":"company","companyId":")", company, R"(","name":"Bench"})");
     add(R"({"kind":"key","accessKey":")", access_key(company), R"(","secret":")", kSecret,
         R"(","scopes":["api:call-user-access:read","api:call-user-access:write",)"
-        R"("earshot:access:read","earshot:grants:write"]})");
+        R"("earshot:access:read","earshot:audit:read","earshot:grants:write"]})");
     add(R"({"kind":"workspace","workspaceId":"10","name":"Sales"})");
     add(R"({"kind":"profile","profileId":"20","workspaceId":"10","name":"Managers",)"
         R"("callsAccess":{"permissionLevel":"report-to-them","teamLeadIds":[]}})");

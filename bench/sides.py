@@ -15,7 +15,7 @@ import wire
 from machine import Failure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAMS = ("bench_echo", "bench_bare_store", "bench_load", "bench_records")
+PROGRAMS = ("bench_echo", "bench_bare_store", "bench_load", "bench_records", "bench_streams")
 REST_SHARE = 0.02  # of a core: below it the servers have nothing left to do after their answers
 REST_SECONDS_MAX = 5
 PRIMED_CALLS = 1000  # in one request

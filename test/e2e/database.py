@@ -168,6 +168,12 @@ class Databases:
         self._prepare()
         return self._create(f"TEMPLATE template0 {options}")
 
+    def copy(self, url):
+        """The URL of a database with all that is in this one now."""
+        copied = self.make_empty()
+        self.sql(copied, self.export(url))
+        return copied
+
     def _prepare(self):
         if self.server:
             return

@@ -113,8 +113,8 @@ class Connection:
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         return body
 
-    def receive(self, method="POST"):
-        """Reads one answer; 1xx answers are answers too."""
+    def receive_head(self):
+        """The beginning of an answer, without its body."""
         lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         version, status, reason = (lines[0].split(" ", 2) + [""])[:3]
         fields = []
@@ -123,27 +123,32 @@ class Connection:
             if not colon:
                 raise Failure(f"a header line without a colon: {line!r}")
             fields.append((name.lower(), value.strip()))
-        answer = Answer(version, int(status), reason, fields, b"")
-        if answer.status < 200 or answer.status in (204, 304) or method == "HEAD":
-            return answer
-        if (answer.field("transfer-encoding") or "").lower() == "chunked":
-            answer.body = self._chunks()
-        else:
-            length = answer.field("content-length")
-            check(length is not None, "an answer without its length:", answer)
-            answer.body = self._exactly(int(length))
+        return Answer(version, int(status), reason, fields, b"")
+
+    def receive(self, method="POST"):
+        """Reads one answer; 1xx answers are answers too."""
+        answer = self.receive_head()
+        if answer.status >= 200 and answer.status not in (204, 304) and method != "HEAD":
+            answer.body = self.receive_body(answer)
         return answer
 
-    def _chunks(self):
-        pieces = []
-        while True:
-            size = int(self._until(b"\r\n").split(b";")[0], 16)
-            if size == 0:
-                while self._until(b"\r\n"):
-                    pass
-                return b"".join(pieces)
-            pieces.append(self._exactly(size))
-            check(self._until(b"\r\n") == b"", "a chunk longer than it said")
+    def receive_body(self, head):
+        if is_chunked(head):
+            return b"".join(iter(self.next_chunk, b""))
+        length = head.field("content-length")
+        check(length is not None, "an answer without its length:", head)
+        return self._exactly(int(length))
+
+    def next_chunk(self):
+        """Of a body in chunks; empty at its end."""
+        size = int(self._until(b"\r\n").split(b";")[0], 16)
+        if size == 0:
+            while self._until(b"\r\n"):
+                pass
+            return b""
+        piece = self._exactly(size)
+        check(self._until(b"\r\n") == b"", "a chunk longer than it said")
+        return piece
 
     def request(self, method, target=PATH, body=None, authorization=None, fields=(), **more):
         self.send(build(method, target, body, authorization, fields, **more))
@@ -158,6 +163,10 @@ class Connection:
             return False
         except ConnectionError:
             return True
+
+
+def is_chunked(head):
+    return (head.field("transfer-encoding") or "").lower() == "chunked"
 
 
 class Client:

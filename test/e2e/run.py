@@ -24,6 +24,8 @@ SUITES = [
     "clocks",
     "histories",
     "linear",
+    "changes",
+    "streams",
     "revisions",
     "servers",
     "outages",

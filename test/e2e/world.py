@@ -17,7 +17,10 @@ SCOPES = [
     "api:call-user-access:read",
     "api:call-user-access:write",
     "earshot:access:read",
+    "earshot:audit:read",
+    "earshot:directory:write",
     "earshot:grants:write",
+    "earshot:keys:write",
 ]
 
 

@@ -12,7 +12,10 @@ from http11 import PATH, Client, access_list, basic, decode_access_list
 from linearizability import Operation
 
 ACCESS_KEY, SECRET = "KEY", "secret-of-the-company-for-tests"
-SCOPES = ["api:call-user-access:read", "api:call-user-access:write"]
+SCOPES = [
+    *("api:call-user-access:read", "api:call-user-access:write"),
+    *("earshot:audit:read", "earshot:keys:write"),
+]
 USERS = [1, 2, 3, 4]
 SHARED_CALLS = [11, 12, 13]
 OWN_CALLS_EACH = 3

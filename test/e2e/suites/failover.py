@@ -1,6 +1,6 @@
 """Several Earshot servers over a cluster of PostgreSQL that loses its primary, its agent or its
 synchronous standby while many write: nothing acknowledged is lost, nothing is there that was not asked
-for, the record of changes has no gap, and all comes back by itself."""
+for, the record of changes has no gap and its feed tells all of it, and all comes back by itself."""
 
 import atexit
 import json
@@ -9,6 +9,7 @@ import time
 
 import faults
 from cluster import TTL_SECONDS, Cluster
+from feed import Follower, replay
 from harness import Failure, check, check_equal, in_threads, suite, wait_until
 from http11 import PATH, Client, basic, build
 from linearizability import Operation, check_histories
@@ -260,8 +261,29 @@ def check_all(scene, load, crowd):
     return histories
 
 
+def follow(scene, rng):
+    """Readers of the feed: one that streams from each server, and one that asks all for pages."""
+    key = basic(ACCESS_KEY, SECRET)
+    streams = [Follower([address], key, rng) for address in scene.addresses]
+    return [*streams, Follower(scene.addresses, key, rng, by_pages=True, drop_share=0.1)]
+
+
+def check_feed(scene, followers):
+    """All were told the same, and all of it: what the record has, which makes what is there."""
+    record = scene.record()
+    for follower in followers:
+        follower.wait_for(max(record))
+        told = follower.stop()
+        found = {revision: one["requestId"] for revision, one in told.revisions.items()}
+        check_equal(found, record, "the feed's requests and the record's")
+        check_equal(told.revisions, followers[0].reader.revisions, "what readers were told")
+    dump = scene.env.command("dump", "--store", scene.store)
+    check_equal(replay(followers[0].reader).facts(), facts_of_dump(dump), "replay and dump")
+
+
 def endure(env, fault, through_haproxy=False, stale_ms=0, with_crowd=False):
     scene = Scene(env, through_haproxy)
+    followers = follow(scene, env.random)
     load = Load(scene.addresses, env.random, ANSWER_SECONDS, stale_ms)
     crowd = Crowd(scene.addresses)
     watch = Watch(scene.servers)
@@ -286,6 +308,7 @@ def endure(env, fault, through_haproxy=False, stale_ms=0, with_crowd=False):
     if with_crowd:
         check_equal(len(crowd.answers), CROWD_CONNECTIONS * CROWD_REQUESTS, "answers to the crowd")
     check_all(scene, load, crowd)
+    check_feed(scene, followers)
     scene.stop()
     note(env, load, outage, healed, watch)
     return scene
