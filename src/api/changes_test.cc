@@ -94,8 +94,9 @@ class ChangesTest : public ApplicationTest {
   std::shared_ptr<Got> get(std::string query, Fields fields = {}, std::string_view key = kAudit,
                            std::shared_ptr<Got> got = nullptr) {
     fields.emplace_back("Authorization", key);
-    return ask({.method = "GET", .path = kChanges + query, .fields = std::move(fields)},
-               std::move(got));
+    kept_.push_back(ask({.method = "GET", .path = kChanges + query, .fields = std::move(fields)},
+                        std::move(got)));
+    return kept_.back();
   }
   std::shared_ptr<Got> stream(std::string query = "", Fields fields = {},
                               std::string_view key = kAudit, std::shared_ptr<Got> got = nullptr) {
@@ -115,6 +116,7 @@ class ChangesTest : public ApplicationTest {
   }
 
   SteadyTime now_{std::chrono::hours(1)};
+  std::vector<std::shared_ptr<Got>> kept_;  // a stream writes until its client has left
 };
 
 TEST_F(ChangesTest, AnswersAPage) {
