@@ -22,7 +22,6 @@ constexpr std::array<std::string_view, kReasons> kReasonNames = {
     "unknown_users",
     "unknown_key",
     "records",
-    "another_company",
     "history",
     "changed_calls",
     "key_in_use",

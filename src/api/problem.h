@@ -34,7 +34,6 @@ enum class Reason : std::uint8_t {
   unknown_users,
   unknown_key,
   records,
-  another_company,  // what is known to be of another company, of which nothing is said
   history,
   changed_calls,
   key_in_use,

@@ -30,7 +30,8 @@ bool is_kept(Reason reason) {
     case Reason::rate_per_day:
     case Reason::unknown_calls:
     case Reason::unknown_users:
-    case Reason::another_company:
+    case Reason::unknown_key:
+    case Reason::records:
       return true;
     default:
       return false;

@@ -208,6 +208,22 @@ TEST_F(RefusalsTest, AreKeptOfACompanyThatIsOverItsRate) {
   EXPECT_EQ(kept()[0].refusal.requests, 4U);
 }
 
+TEST_F(RefusalsTest, AreKeptOfRecordsForAnotherCompany) {
+  put_key(CompanyId{1}, "BOSS", {"earshot:directory:write", "earshot:keys:write"});
+  const Fields boss = {{"Authorization", "Basic Qk9TUzpzM2NyZXQ="},  // BOSS:s3cret
+                       {"Content-Type", "application/x-ndjson"}};
+  const std::string line =
+      R"({"kind":"key","accessKey":"OTHER","secret":"a-secret-of-twenty-chars","scopes":["earshot:keys:write"]})";
+  const auto got =
+      ask({.method = "POST", .path = "/earshot/v1/directory", .fields = boss, .body = line + "\n"});
+  ASSERT_TRUE(application_->finish_waiting(std::chrono::seconds(30)));
+  ASSERT_EQ(got->response->status, 400) << got->response->body;
+  ASSERT_EQ(kept().size(), 1U);
+  EXPECT_EQ(kept()[0].refusal.reason, "records");
+  EXPECT_EQ(kept()[0].refusal.company, CompanyId{1});
+  EXPECT_EQ(kept()[0].refusal.detail, got->errors().at(1));
+}
+
 TEST_F(RefusalsTest, AreListedToTheirCompanyInPages) {
   put_key(CompanyId{1}, "AUDIT", {"earshot:audit:read"});
   for (std::uint64_t i = 1; i <= 3; ++i) {
