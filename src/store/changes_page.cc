@@ -160,6 +160,11 @@ Result<bool> ChangesPage::take(const ChangeKey& key, std::string_view key_bytes,
     open_revision(key.revision).changes.push_back(std::move(*told));
   }
   changes_ += found->changes.size();
+  // Who has seen the beginning of a revision is told its end, even if nothing of it is left.
+  const bool goes_on = command_.after.changes && key.revision == command_.after.revision;
+  if (goes_on && found->is_to_end && found->head.last_part && !command_.call && !command_.user) {
+    open_revision(key.revision);
+  }
   RecordedRevision* const open = view_.revisions.empty() ? nullptr : &view_.revisions.back();
   const bool is_open = open && open->revision == key.revision;
   // The newest part has the last word.

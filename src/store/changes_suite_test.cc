@@ -50,15 +50,15 @@ std::vector<RecordedRevision> read_whole(store::Store& store, store::ChangesComm
   std::vector<RecordedRevision> whole;
   read_pages(store, std::move(command), random, changes_at_most, [&](const ChangesView& view) {
     for (const RecordedRevision& one : view.revisions) {
-      ASSERT_FALSE(one.changes.empty());
       const bool goes_on =
           !whole.empty() && whole.back().revision == one.revision && !whole.back().is_complete;
+      ASSERT_TRUE(!one.changes.empty() || (goes_on && one.is_complete));
       if (!goes_on) {
         ASSERT_TRUE(whole.empty() || whole.back().revision < one.revision);
         whole.push_back(one);
         continue;
       }
-      ASSERT_LT(whole.back().changes.back().n, one.changes.front().n);
+      ASSERT_TRUE(one.changes.empty() || whole.back().changes.back().n < one.changes.front().n);
       std::vector<RecordedChange> changes = std::move(whole.back().changes);
       changes.insert(changes.end(), one.changes.begin(), one.changes.end());
       whole.back() = one;
@@ -133,10 +133,12 @@ TEST_P(ChangesSuite, AReplayIsTheDumpOfEachRevision) {
                  [&](const ChangesView& view) {
                    for (const RecordedRevision& revision : view.revisions) {
                      ++operations[revision.operation];
-                     ASSERT_EQ(revision.changes.front().n,
-                               revision.revision == place.revision ? place.changes.value_or(0) : 0);
+                     const std::uint32_t seen =
+                         revision.revision == place.revision ? place.changes.value_or(0) : 0;
+                     ASSERT_TRUE(seen > 0 || !revision.changes.empty());
+                     ASSERT_TRUE(revision.is_complete || !revision.changes.empty());
                      for (std::size_t i = 0; i < revision.changes.size(); ++i) {
-                       ASSERT_EQ(revision.changes[i].n, revision.changes.front().n + i);
+                       ASSERT_EQ(revision.changes[i].n, seen + i);
                        const Status applied = replayed.apply(revision.changes[i].record);
                        ASSERT_TRUE(applied.has_value()) << applied.error().message;
                      }
@@ -215,7 +217,7 @@ TEST_P(ChangesSuite, FiltersAndPositionsLeaveOutWhatTheySay) {
       const auto view = read_changes_now(store(), changes_behind({1}, {revision.revision, n}, 1));
       ASSERT_TRUE(view.has_value()) << view.error().message;
       if (n == count && view->is_end) continue;
-      const RecordedRevision& next = view->revisions.at(0);
+      const RecordedRevision& next = view->revisions.at(n == count ? 1 : 0);
       if (n < count) {
         ASSERT_EQ(next.revision, revision.revision);
         ASSERT_TRUE(same_change(next.changes.at(0), revision.changes[n]));
