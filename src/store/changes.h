@@ -57,9 +57,7 @@ struct RecordedRevision {
   core::Revision directory_revision = 0;
   Operation operation = Operation::give;
   Origin origin;
-  // Ascending by number; those that were asked for. None where only the end of a revision is told
-  // whose changes were seen before.
-  std::vector<RecordedChange> changes;
+  std::vector<RecordedChange> changes;  // ascending by number; may be none, at a revision's end
   bool is_complete = false;             // nothing that was asked for follows behind these
   Digest hash{};  // where complete: of its last part, which the next one holds
 };
