@@ -399,6 +399,7 @@ class ModelStore : public store::Store {
       view.head.hash = recorded.back().hash;
     }
     const store::ChangesPosition after = command.after;
+    if (command.changes_max == 0) return view;
     if (after.revision > view.head.revision) return invalid_argument("not there yet");
     const bool is_cut = after.revision < horizon || (after.changes && after.revision == horizon);
     if (is_cut) return gone("revision " + std::to_string(horizon) + " is the oldest");

@@ -34,6 +34,9 @@ struct Fields {
   std::size_t revisions = 0;
   std::string_view idempotency_key;
   std::size_t idempotency_keys = 0;
+  std::string_view last_event;
+  std::size_t last_events = 0;
+  bool accepts_events = false;
   bool is_encoded = false;
 };
 
@@ -53,6 +56,10 @@ Fields find_fields(const http::RequestHead& head) {
       if (found.revisions++ == 0) found.revision = field.value;
     } else if (equals_ignoring_case(field.name, "idempotency-key")) {
       if (found.idempotency_keys++ == 0) found.idempotency_key = field.value;
+    } else if (equals_ignoring_case(field.name, "accept")) {
+      found.accepts_events = found.accepts_events || accepts_events(field.value);
+    } else if (equals_ignoring_case(field.name, "last-event-id")) {
+      if (found.last_events++ == 0) found.last_event = field.value;
     }
   }
   return found;
@@ -94,6 +101,22 @@ Status read_idempotency_key(const Fields& fields, Exchange& exchange) {
   return {};
 }
 
+// How a reader of changes wants them.
+Status read_reader(const Fields& fields, Exchange& exchange) {
+  if (!fields.accepts_events) return {};
+  exchange.wants_events = true;
+  for (const auto& [parameter, name] :
+       {std::pair(Parameter::limit, "limit"), std::pair(Parameter::wait, "wait")}) {
+    if (!has(exchange.query.given, parameter)) continue;
+    return invalid_argument(std::string(name) + ": is for pages, not for text/event-stream");
+  }
+  if (fields.last_events == 0 || fields.last_event.empty()) return {};
+  if (fields.last_events > 1) return invalid_argument("last-event-id: is given more than once");
+  exchange.last_event = parse_position(fields.last_event);
+  if (exchange.last_event) return {};
+  return invalid_argument("last-event-id: " + std::string(kNoPosition));
+}
+
 Status read_path_id(const RouteMatch& match, Exchange& exchange) {
   if (match.segment_name.empty()) return {};
   const auto id = parse_id_number(match.segment);
@@ -111,9 +134,10 @@ Status read_head(const http::RequestHead& head, const Fields& fields, const Rout
   if (route.takes_idempotency_key) TRY(read_idempotency_key(fields, exchange));
   TRY(read_path_id(match, exchange));
   const std::size_t question_mark = head.target.find('?');
-  if (question_mark == std::string_view::npos) return {};
-  exchange.query = TRY(parse_query(head.target.substr(question_mark + 1), route.parameters));
-  return {};
+  if (question_mark != std::string_view::npos) {
+    exchange.query = TRY(parse_query(head.target.substr(question_mark + 1), route.parameters));
+  }
+  return route.takes_readers ? read_reader(fields, exchange) : Status();
 }
 
 // What is wrong with the head, in the order in which it is told; null where nothing is.
@@ -134,7 +158,12 @@ std::unique_ptr<const Problem> find_fault(const http::RequestHead& head, const F
 }  // namespace
 
 Application::Application(store::Store& store, auth::RateLimiter& limiter, Options options)
-    : setting_{store, std::move(options)}, limiter_(limiter) {
+    : setting_{store, std::move(options)},
+      feed_(store, setting_.options.feed),
+      pages_(store, feed_),
+      limiter_(limiter) {
+  setting_.feed = &feed_;
+  setting_.pages = &pages_;
   // The store may commit longer than the application lives.
   store.observe_commits([metrics = setting_.metrics](std::size_t commands, double sync_seconds) {
     metrics->count_commit(commands, sync_seconds);
@@ -234,11 +263,12 @@ bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr
     exchange.send_problem(rate_exceeded(*refusal, limiter_.limits()));
     return false;
   }
-  if (!setting_.store.knows_all_keys()) {
+  const bool asks_again = !setting_.store.knows_all_keys();
+  if (asks_again || route.takes_readers) {
     exchange.admission = std::make_shared<auth::Admission>(principal.key, std::move(credentials),
                                                            route.scope, setting_.options.clock);
-    principal.asker = exchange.admission;
   }
+  if (asks_again) principal.asker = exchange.admission;
   return true;
 }
 
@@ -261,7 +291,8 @@ void Application::answer_neighbour(Exchange& exchange) {
     case Operation::metrics: {
       const std::size_t connections = connection_count_ ? connection_count_() : 0;
       return exchange.send(exchange.make_response(
-          200, kMetricsText, setting_.metrics->render(setting_.store.figures(), connections)));
+          200, kMetricsText,
+          setting_.metrics->render(setting_.store.figures(), connections, feed_.count())));
     }
     default:
       return exchange.send(exchange.make_response(200, kJson, std::string(openapi_document())));

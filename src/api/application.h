@@ -9,8 +9,10 @@
 #include <string_view>
 
 #include "api/exchange.h"
+#include "api/feed.h"
 #include "api/options.h"
 #include "api/routes.h"
+#include "api/shared_pages.h"
 #include "auth/credentials.h"
 #include "auth/rate_limit.h"
 #include "base/time.h"
@@ -32,6 +34,16 @@ class Application final : public http::Application {
   // answered as before.
   void set_draining() { draining_.store(true, std::memory_order_relaxed); }
 
+  // Has every stream and every request that waits for changes end, now and from now on, so that the
+  // server can. Any thread.
+  void end_streams() { feed_.end_all(); }
+
+  // Lets go of the store where it was watched. After the server has ended, before the store does.
+  void close() { feed_.stop(); }
+
+  // For tests, where no thread does it: what is due to those who wait for changes.
+  Feed& feed() { return feed_; }
+
   // Where the number of open connections comes from. REQUIRES: before the first request.
   void set_connection_count(std::function<std::size_t()> count) {
     connection_count_ = std::move(count);
@@ -45,6 +57,8 @@ class Application final : public http::Application {
   void answer_neighbour(Exchange& exchange);
 
   Setting setting_;
+  Feed feed_;
+  SharedPages pages_;
   auth::RateLimiter& limiter_;
   std::function<std::size_t()> connection_count_;
   std::atomic<bool> draining_{false};

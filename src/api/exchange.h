@@ -28,6 +28,8 @@
 
 namespace earshot::api {
 
+class Feed;
+class SharedPages;
 struct Route;
 
 inline constexpr std::string_view kJson = "application/json;charset=UTF-8";
@@ -38,6 +40,8 @@ struct Setting {
   store::Store& store;
   const Options options;
   const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  Feed* feed = nullptr;  // of the application, as are
+  SharedPages* pages = nullptr;
 };
 
 // The header Idempotency-Key: what it says, and what the body comes to.
@@ -122,16 +126,19 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
-  std::shared_ptr<const auth::Admission> admission;  // the principal's asker, where it has one
-  bool is_key_from_memory = false;                   // and the store may know better
+  // The principal's asker, where it has one; of a reader that may stay long in any case.
+  std::shared_ptr<const auth::Admission> admission;
+  bool is_key_from_memory = false;  // and the store may know better
   // What is wrong with the head, of what is told only once the body has been seen to be not too
   // long; null where nothing is. The body is not looked at then.
   std::unique_ptr<const Problem> fault;
   std::optional<core::Revision> at_least;  // of a read, where it says
   std::uint64_t path_id = 0;               // the id in the path, where there is one
   Query query;
-  std::optional<Idempotency> idempotency;  // where the head has a key for it
-  std::optional<Decoder> decoder;          // until the body has been read
+  bool wants_events = false;                         // a stream of them instead of a page
+  std::optional<store::ChangesPosition> last_event;  // the reader has come up to it
+  std::optional<Idempotency> idempotency;            // where the head has a key for it
+  std::optional<Decoder> decoder;                    // until the body has been read
   bool is_too_long = false;
   // What has to be there before the request can be answered: the end of the body, and a key that
   // was looked up and lets it in. Who brings the last of it answers.

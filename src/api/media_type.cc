@@ -1,5 +1,6 @@
 #include "api/media_type.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -65,6 +66,11 @@ class ParameterReader {
   std::string_view rest_;
 };
 
+std::string_view trim(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
 bool take_parameter(ParameterReader& reader) {
   const std::string_view name = reader.take_token();
   if (name.empty() || !reader.take('=')) return false;
@@ -97,6 +103,30 @@ bool is_json_media_type(std::string_view content_type) {
     if (reader.done() || reader.at(';')) continue;  // an empty parameter is allowed
     if (!take_parameter(reader)) return false;
   }
+}
+
+bool accepts_events(std::string_view accept) {
+  while (!accept.empty()) {
+    const std::size_t end = std::min(accept.find(','), accept.size());
+    std::string_view range = accept.substr(0, end);
+    accept.remove_prefix(std::min(end + 1, accept.size()));
+    const std::size_t semicolon = std::min(range.find(';'), range.size());
+    std::string_view weight = range.substr(semicolon);
+    range = trim(range.substr(0, semicolon));
+    if (!equals_ignoring_case(range, "text/event-stream")) continue;
+    bool is_refused = false;
+    while (!weight.empty()) {
+      weight.remove_prefix(1);
+      const std::size_t next = std::min(weight.find(';'), weight.size());
+      const std::string_view parameter = trim(weight.substr(0, next));
+      weight.remove_prefix(next);
+      const bool is_weight = parameter.starts_with("q=") || parameter.starts_with("Q=");
+      is_refused = is_refused ||
+                   (is_weight && parameter.find_first_not_of("0.", 2) == std::string_view::npos);
+    }
+    if (!is_refused) return true;
+  }
+  return false;
 }
 
 }  // namespace earshot::api

@@ -42,6 +42,9 @@ constexpr std::array<std::string_view, kOperations> kOperationNames = {
     "none",
 };
 
+constexpr std::array<std::string_view, kStreamEnds> kStreamEndNames = {
+    "slow", "gone", "denied", "draining", "unavailable", "client"};
+
 // Every status that the program gives; the last place is for any other.
 constexpr std::array<int, Metrics::kStatuses - 1> kStatusCodes = {
     200, 400, 401, 404, 405, 408, 409, 410, 413, 415, 417, 422, 429, 431, 500, 501, 503, 505};
@@ -138,6 +141,10 @@ std::string_view operation_name(Operation operation) {
   return kOperationNames[static_cast<std::size_t>(operation)];
 }
 
+std::string_view name_of(StreamEnd reason) {
+  return kStreamEndNames[static_cast<std::size_t>(reason)];
+}
+
 Metrics::Metrics() : started_(std::chrono::steady_clock::now()) {}
 Metrics::~Metrics() = default;
 
@@ -164,8 +171,12 @@ void Metrics::count_commit(std::size_t commands, double sync_seconds) {
   commit_syncs_.add(kSyncBounds, sync_seconds, static_cast<std::uint64_t>(sync_seconds * 1e9));
 }
 
+void Metrics::count_stream_end(StreamEnd reason) {
+  stream_ends_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+}
+
 std::string Metrics::render(const std::vector<store::Store::Figure>& figures,
-                            std::size_t connections) const {
+                            std::size_t connections, std::size_t streams) const {
   MetricFamily requests{"earshot_requests_total",
                         "Requests answered, by operation and status.",
                         MetricType::Counter,
@@ -221,6 +232,20 @@ std::string Metrics::render(const std::vector<store::Store::Figure>& figures,
                       "Connections that are open.",
                       MetricType::Gauge,
                       {gauge(static_cast<double>(connections))}});
+  families.push_back({"earshot_streams",
+                      "Streams of changes and requests that wait for one, open now.",
+                      MetricType::Gauge,
+                      {gauge(static_cast<double>(streams))}});
+  MetricFamily ends{"earshot_streams_ended_total",
+                    "Streams of changes ended, by reason.",
+                    MetricType::Counter,
+                    {}};
+  for (std::size_t reason = 0; reason < kStreamEnds; ++reason) {
+    ends.metric.push_back(
+        counter(static_cast<double>(stream_ends_[reason].load(std::memory_order_relaxed)),
+                {{"reason", std::string(kStreamEndNames[reason])}}));
+  }
+  families.push_back(std::move(ends));
   families.push_back({"earshot_log_lines_lost_total",
                       "Lines of the log lost because its reader was too slow.",
                       MetricType::Counter,

@@ -54,6 +54,12 @@ inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::n
 
 std::string_view operation_name(Operation operation);
 
+// Why a stream of changes ended, as its last event says it; `client`: it went by itself.
+enum class StreamEnd : std::uint8_t { slow, gone, denied, draining, unavailable, client };
+inline constexpr std::size_t kStreamEnds = static_cast<std::size_t>(StreamEnd::client) + 1;
+
+std::string_view name_of(StreamEnd reason);
+
 // A histogram with fixed bounds that any thread may add to.
 template <std::size_t Buckets>
 class Histogram {
@@ -90,10 +96,11 @@ class Metrics {
   void count_request(Operation operation, int status, std::chrono::nanoseconds duration);
   void count_refusal(Reason reason);
   void count_commit(std::size_t commands, double sync_seconds);
+  void count_stream_end(StreamEnd reason);
 
   // The text exposition format, version 0.0.4.
-  std::string render(const std::vector<store::Store::Figure>& figures,
-                     std::size_t connections) const;
+  std::string render(const std::vector<store::Store::Figure>& figures, std::size_t connections,
+                     std::size_t streams) const;
 
   static constexpr std::size_t kDurations = 18;
   static constexpr std::size_t kCommands = 13;
@@ -112,6 +119,7 @@ class Metrics {
   Shard& own_shard();
 
   std::array<Shard, kShards> shards_;
+  std::array<std::atomic<std::uint64_t>, kStreamEnds> stream_ends_{};
   Histogram<kCommands> commit_commands_;
   Histogram<kSyncs> commit_syncs_;  // nanoseconds
   const std::chrono::steady_clock::time_point started_;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include "api/decode.h"
+#include "api/feed.h"
+#include "base/signature.h"
 #include "base/time.h"
 
 namespace earshot::api {
@@ -14,6 +17,8 @@ struct Options {
   std::size_t answer_bytes_whole = 1 << 20;  // longer answers leave in pieces
   bool admin_on_main = false;  // the neighbours of the operations on the main address too
   double log_sample = 0;       // share of the requests to log that nothing calls for, 0 to 1
+  FeedOptions feed{};
+  std::optional<SigningKey> head_key{};  // absent: heads are not signed
   Clock clock = wall_now;
 };
 

@@ -7,12 +7,15 @@ namespace earshot::api {
 namespace {
 
 constexpr std::array<std::string_view, kReasons> kReasonNames = {
-    "path",           "method",        "credentials",      "scope",       "rate_per_second",
-    "rate_per_day",   "body_too_long", "media_type",       "parameter",   "json",
-    "too_many_ids",   "unknown_calls", "unknown_users",    "history",     "changed_calls",
-    "key_in_use",     "key_used",      "not_ready",        "unavailable", "fault",
-    "malformed_head", "head_too_long", "request_too_slow", "expectation", "transfer_coding",
-    "http_version",
+    "path",           "method",          "credentials",
+    "scope",          "rate_per_second", "rate_per_day",
+    "body_too_long",  "media_type",      "parameter",
+    "json",           "too_many_ids",    "unknown_calls",
+    "unknown_users",  "history",         "changed_calls",
+    "key_in_use",     "key_used",        "too_many_streams",
+    "not_ready",      "unavailable",     "fault",
+    "malformed_head", "head_too_long",   "request_too_slow",
+    "expectation",    "transfer_coding", "http_version",
 };
 
 constexpr std::string_view kChallenge = R"(Basic realm="earshot", charset="UTF-8")";
@@ -154,6 +157,12 @@ Problem key_in_use() {
 
 Problem key_used() {
   return make_problem(422, Reason::key_used, "This key was used for another request");
+}
+
+Problem too_many_streams(std::size_t max) {
+  Problem problem = service_unavailable(Reason::too_many_streams);
+  problem.more.push_back("at most " + std::to_string(max) + " readers wait for changes at once");
+  return problem;
 }
 
 Problem not_ready(std::string why) {

@@ -36,6 +36,7 @@ enum class Reason : std::uint8_t {
   changed_calls,
   key_in_use,
   key_used,
+  too_many_streams,
   not_ready,
   unavailable,
   fault,
@@ -82,6 +83,7 @@ Problem history_gone(std::string what);
 Problem calls_changed(std::span<const CallId> ids);
 Problem key_in_use();
 Problem key_used();
+Problem too_many_streams(std::size_t max);
 Problem not_ready(std::string why);
 
 // A request that its key does not let in. REQUIRES: it is not admitted.

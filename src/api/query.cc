@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "base/ids.h"
@@ -15,12 +16,16 @@ struct Name {
   std::string_view text;
 };
 
-constexpr std::array<Name, 5> kNames = {{
+constexpr std::array<Name, 9> kNames = {{
     {Parameter::limit, "limit"},
     {Parameter::cursor, "cursor"},
     {Parameter::at, "at"},
     {Parameter::revision, "revision"},
     {Parameter::way, "way"},
+    {Parameter::after, "after"},
+    {Parameter::call_id, "callId"},
+    {Parameter::user_id, "userId"},
+    {Parameter::wait, "wait"},
 }};
 
 struct WayName {
@@ -34,10 +39,6 @@ constexpr std::array<WayName, 4> kWayNames = {{
     {core::Way::participant, "participant"},
     {core::Way::profile, "profile"},
 }};
-
-bool has(Parameters parameters, Parameter parameter) {
-  return (parameters & static_cast<Parameters>(parameter)) != 0;
-}
 
 // Takes what stands before the separator off the text, and the separator too.
 std::string_view take_until(std::string_view& text, char separator) {
@@ -87,6 +88,14 @@ Status take_ways(std::string_view list, core::Ways& ways) {
   return {};
 }
 
+template <class IdType>
+Status take_id(std::string_view name, std::string_view text, std::optional<IdType>& id) {
+  const auto number = parse_id_number(text);
+  if (!number) return invalid_argument(std::string(name) + ": " + std::string(kNoId));
+  id = IdType{*number};
+  return {};
+}
+
 Status take_value(Parameter parameter, std::string value, Query& query) {
   switch (parameter) {
     case Parameter::limit: {
@@ -113,6 +122,25 @@ Status take_value(Parameter parameter, std::string value, Query& query) {
       return {};
     case Parameter::way:
       return take_ways(value, query.ways);
+    case Parameter::after: {
+      const auto position = parse_position(value);
+      if (!position) return invalid_argument("after: " + std::string(kNoPosition));
+      query.after = *position;
+      return {};
+    }
+    case Parameter::call_id:
+      return take_id("callId", value, query.call);
+    case Parameter::user_id:
+      return take_id("userId", value, query.user);
+    case Parameter::wait: {
+      const auto number = parse_revision(value);
+      if (!number || *number > static_cast<std::uint64_t>(kWaitMax.count())) {
+        return invalid_argument("wait: must be a number of seconds from 0 to " +
+                                std::to_string(kWaitMax.count()));
+      }
+      query.wait = std::chrono::seconds(*number);
+      return {};
+    }
   }
   return {};
 }
@@ -124,10 +152,30 @@ std::optional<core::Revision> parse_revision(std::string_view text) {
   return parse_id_number(text);
 }
 
+std::optional<store::ChangesPosition> parse_position(std::string_view text) {
+  const std::size_t dot = text.find('.');
+  if (dot == std::string_view::npos) {
+    const auto revision = parse_revision(text);
+    if (!revision) return std::nullopt;
+    return store::ChangesPosition{*revision, std::nullopt};
+  }
+  const auto revision = parse_id_number(text.substr(0, dot));
+  const auto changes = parse_id_number(text.substr(dot + 1));
+  if (!revision || !changes || *changes > std::numeric_limits<std::uint32_t>::max()) {
+    return std::nullopt;
+  }
+  return store::ChangesPosition{*revision, static_cast<std::uint32_t>(*changes)};
+}
+
+std::string format_position(const store::ChangesPosition& position) {
+  std::string text = std::to_string(position.revision);
+  if (position.changes) text += "." + std::to_string(*position.changes);
+  return text;
+}
+
 Result<Query> parse_query(std::string_view text, Parameters allowed) {
   Query query;
   query.ways = 0;
-  Parameters seen = 0;
   while (!text.empty()) {
     std::string_view value = take_until(text, '&');
     if (value.empty()) continue;
@@ -139,10 +187,10 @@ Result<Query> parse_query(std::string_view text, Parameters allowed) {
     }
     const auto* const found = std::ranges::find(kNames, *name, &Name::text);
     if (found == kNames.end() || !has(allowed, found->parameter)) return unknown_parameter(allowed);
-    if (has(seen, found->parameter) && found->parameter != Parameter::way) {
+    if (has(query.given, found->parameter) && found->parameter != Parameter::way) {
       return invalid_argument(std::string(found->text) + ": is given more than once");
     }
-    seen = seen | found->parameter;
+    query.given = query.given | static_cast<Parameters>(found->parameter);
     TRY(take_value(found->parameter, std::move(*decoded), query));
   }
   if (query.at && query.revision) {

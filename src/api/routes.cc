@@ -88,6 +88,9 @@ constexpr std::array kRoutes = {
           .operation = Operation::list_changes,
           .surface = Surface::earshot,
           .scope = auth::kScopeAuditRead,
+          .parameters = Parameter::limit | Parameter::after | Parameter::call_id |
+                        Parameter::user_id | Parameter::wait,
+          .takes_readers = true,
           .answer = list_changes},
     Route{.path = "/earshot/v1/changes/head",
           .method = "GET",

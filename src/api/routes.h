@@ -32,6 +32,7 @@ struct Route {
   bool takes_revision = false;  // x-earshot-revision says which is the oldest to answer from
   bool takes_idempotency_key = false;
   Parameters parameters = 0;            // of the query
+  bool takes_readers = false;           // who may stay: as a stream of events, or waiting
   void (*answer)(Exchange&) = nullptr;  // null for neighbours
 };
 

@@ -19,6 +19,9 @@ std::optional<std::string> parse_hex(std::string_view text);
 // digit.
 std::optional<std::string> decode_base64(std::string_view text);
 
+// Base64 with the standard alphabet and padding.
+std::string encode_base64(std::string_view bytes);
+
 // Appends text as a JSON string, quotes included. The text must be valid UTF-8; control characters,
 // quotes and backslashes are escaped.
 void append_json_string(std::string& out, std::string_view text);

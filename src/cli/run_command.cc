@@ -32,23 +32,6 @@ Done run_dump(store::Store& store, CommandIo& io) {
   return 0;
 }
 
-std::string encode_base64(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string result;
-  for (std::size_t at = 0; at < text.size(); at += 3) {
-    const std::string_view group = text.substr(at, 3);
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      bits = bits << 8 | (i < group.size() ? static_cast<unsigned char>(group[i]) : 0U);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      result += i <= group.size() ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
-    }
-  }
-  return result;
-}
-
 void append_json_member(std::string& out, std::string_view name, std::string_view text) {
   if (out.back() != '{') out += ',';
   append_json_string(out, name);

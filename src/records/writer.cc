@@ -111,18 +111,18 @@ void write_ids(ObjectWriter& out, const Line& line) {
   out.id("userId", line.user);
 }
 
-void write_rest(ObjectWriter& out, const core::Company& thing) {
+void write_rest(ObjectWriter& out, KeyHashes, const core::Company& thing) {
   out.text_unless_empty("name", thing.name);
 }
-void write_rest(ObjectWriter& out, const core::KeyLine& line) {
-  out.text("secretHash", format_secret_hash(line.key.secret));
+void write_rest(ObjectWriter& out, KeyHashes hashes, const core::KeyLine& line) {
+  if (hashes == KeyHashes::written) out.text("secretHash", format_secret_hash(line.key.secret));
   out.texts("scopes", line.key.scopes);
   out.time_unless_none("expiresAt", line.key.expires_at);
 }
-void write_rest(ObjectWriter& out, const core::Workspace& thing) {
+void write_rest(ObjectWriter& out, KeyHashes, const core::Workspace& thing) {
   out.text_unless_empty("name", thing.name);
 }
-void write_rest(ObjectWriter& out, const core::Profile& thing) {
+void write_rest(ObjectWriter& out, KeyHashes, const core::Profile& thing) {
   out.id_unless_none("workspaceId", thing.workspace);
   out.text_unless_empty("name", thing.name);
   if (thing.level == core::PermissionLevel::none && thing.team_leads.empty()) return;
@@ -131,7 +131,7 @@ void write_rest(ObjectWriter& out, const core::Profile& thing) {
   access.ids_unless_empty("teamLeadIds", thing.team_leads);
   access.end();
 }
-void write_rest(ObjectWriter& out, const core::User& thing) {
+void write_rest(ObjectWriter& out, KeyHashes, const core::User& thing) {
   out.text_unless_empty("emailAddress", thing.email_address);
   out.text_unless_empty("firstName", thing.first_name);
   out.text_unless_empty("lastName", thing.last_name);
@@ -139,7 +139,7 @@ void write_rest(ObjectWriter& out, const core::User& thing) {
   if (!thing.active) out.flag("active", false);
   out.ids_unless_empty("profileIds", thing.profiles);
 }
-void write_rest(ObjectWriter& out, const core::Call& thing) {
+void write_rest(ObjectWriter& out, KeyHashes, const core::Call& thing) {
   out.id_unless_none("workspaceId", thing.workspace);
   out.text_unless_empty("title", thing.title);
   out.text_unless_empty("started", thing.started);
@@ -147,8 +147,8 @@ void write_rest(ObjectWriter& out, const core::Call& thing) {
   out.ids_unless_empty("partyUserIds", thing.parties);
   if (thing.is_private) out.flag("isPrivate", true);
 }
-void write_rest(ObjectWriter&, const core::ShareLine&) {}
-void write_rest(ObjectWriter& out, const core::GrantLine& line) {
+void write_rest(ObjectWriter&, KeyHashes, const core::ShareLine&) {}
+void write_rest(ObjectWriter& out, KeyHashes, const core::GrantLine& line) {
   out.time_unless_none("expiresAt", line.grant.expires_at);
   out.text_unless_empty("note", line.grant.note);
 }
@@ -172,7 +172,7 @@ std::string_view name_of(core::PermissionLevel level) {
 }
 
 void append_record(std::string& out, const core::Record& record,
-                   std::optional<CompanyId> current_company) {
+                   std::optional<CompanyId> current_company, KeyHashes key_hashes) {
   ObjectWriter line(out);
   const bool is_company = std::holds_alternative<core::Company>(record.thing);
   std::visit(
@@ -183,7 +183,7 @@ void append_record(std::string& out, const core::Record& record,
         if (record.remove) {
           line.flag("remove", true);
         } else {
-          write_rest(line, thing);
+          write_rest(line, key_hashes, thing);
         }
       },
       record.thing);

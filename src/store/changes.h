@@ -78,7 +78,8 @@ struct ChangesCommand {
   // this user (their record, shares and grants). Of both: their share and grant alone.
   std::optional<CallId> call;
   std::optional<UserId> user;
-  std::size_t changes_max = 0;  // how many to give at most; 0: none, only the head is read
+  // How many to give at most; 0: none, only the head is read, whatever `after`.
+  std::size_t changes_max = 0;
   std::shared_ptr<const Asker> asker;
 };
 
