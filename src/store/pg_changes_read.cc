@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "store/changes_page.h"
 #include "store/pg_statements.h"
 
