@@ -500,6 +500,8 @@ TEST_F(ApplicationTest, DescribesItselfToGenerators) {
                             "GET /earshot/v1/users/{userId}/access listUserAccess",
                             "PUT /earshot/v1/grants giveGrants",
                             "DELETE /earshot/v1/grants removeGrants",
+                            "GET /earshot/v1/changes listChanges",
+                            "GET /earshot/v1/changes/head getChangesHead",
                         }));
 }
 

@@ -210,7 +210,7 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
   }
 
   void end(StreamEnd reason, std::string_view message) {
-    stream_->write(encode_end(name_of(reason), message, after_), nullptr);
+    stream_->write(encode_end(name_of(reason), message, after_), [] {});
     stream_->end();
     leave(reason);
   }

@@ -55,5 +55,18 @@ TEST(MediaType, RefusesAllElse) {
   for (const std::string_view value : cases) EXPECT_FALSE(is_json_media_type(value)) << value;
 }
 
+TEST(MediaType, SeesThatEventsAreAskedFor) {
+  for (const std::string_view value :
+       {"text/event-stream", "Text/Event-Stream", "*/*, text/event-stream;q=0.1",
+        " text/event-stream ; charset=utf-8", ",,text/event-stream,"}) {
+    EXPECT_TRUE(accepts_events(value)) << value;
+  }
+  for (const std::string_view value :
+       {"", "*/*", "text/*", "application/json", "text/event-stream2", "text/event-stream;q=0",
+        "text/event-stream; Q=0.000", "x-text/event-stream", ",", ";", "text/event-stream;q=0;x"}) {
+    EXPECT_FALSE(accepts_events(value)) << value;
+  }
+}
+
 }  // namespace
 }  // namespace earshot::api

@@ -13,8 +13,9 @@ namespace {
 using namespace earshot;
 using namespace earshot::api;
 
-constexpr Parameters kAll =
-    Parameter::limit | Parameter::cursor | Parameter::at | Parameter::revision | Parameter::way;
+constexpr Parameters kAll = Parameter::limit | Parameter::cursor | Parameter::at |
+                            Parameter::revision | Parameter::way | Parameter::after |
+                            Parameter::call_id | Parameter::user_id | Parameter::wait;
 
 std::string write(const Query& query) {
   std::string text = "limit=" + std::to_string(query.limit);
@@ -31,13 +32,17 @@ std::string write(const Query& query) {
   if (core::has(query.ways, core::Way::shared)) text += "&way=shared";
   if (core::has(query.ways, core::Way::participant)) text += "&way=participant";
   if (core::has(query.ways, core::Way::profile)) text += "&way=profile";
-  return text;
+  text += "&after=" + format_position(query.after);
+  if (query.call) text += "&callId=" + to_string(*query.call);
+  if (query.user) text += "&userId=" + to_string(*query.user);
+  return text + "&wait=" + std::to_string(query.wait.count());
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (const auto position = parse_position(text)) ASSERT(format_position(*position) == text);
   const auto query = parse_query(text, kAll);
   if (!query) {
     ASSERT(is_valid_utf8(query.error().message));
@@ -46,9 +51,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ASSERT(query->limit >= 1 && query->limit <= kPageLimitMax);
   ASSERT(query->ways != 0 && query->ways <= core::kAllWays);
   ASSERT(!query->at || !query->revision);
+  ASSERT(query->wait >= std::chrono::seconds(0) && query->wait <= kWaitMax);
   const auto again = parse_query(write(*query), kAll);
   ASSERT(again.has_value());
   ASSERT(again->limit == query->limit && again->cursor == query->cursor && again->at == query->at);
   ASSERT(again->revision == query->revision && again->ways == query->ways);
+  ASSERT(again->after == query->after && again->call == query->call);
+  ASSERT(again->user == query->user && again->wait == query->wait);
   return 0;
 }

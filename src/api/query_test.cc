@@ -111,5 +111,35 @@ TEST(ParseQuery, TakesOnlyWhatIsAllowed) {
             "100 ways=15 revision=3");
 }
 
+TEST(Positions, AreReadOnlyAsTheyAreWritten) {
+  for (const std::string text : {"0", "1", "7.1", "9223372036854775807.4294967295"}) {
+    const auto position = parse_position(text);
+    ASSERT_TRUE(position) << text;
+    EXPECT_EQ(format_position(*position), text);
+  }
+  for (const std::string text :
+       {"", ".", "0.0", "0.1", "1.0", "1.", ".1", "01", "1.01", "1.2.3", "+1", "-1", "1 ", " 1",
+        "1,2", "1.4294967296", "9223372036854775808", "7.-1", "x"}) {
+    EXPECT_FALSE(parse_position(text)) << text;
+  }
+  EXPECT_FALSE(parse_position(std::string_view("1\0", 2)));
+}
+
+TEST(ParseQuery, ReadsWhatReadersOfChangesSay) {
+  constexpr Parameters kOfReaders =
+      Parameter::after | Parameter::call_id | Parameter::user_id | Parameter::wait;
+  const auto query = parse_query("after=7.2&callId=5&userId=6&wait=60", kOfReaders);
+  ASSERT_TRUE(query);
+  EXPECT_EQ(query->after, (store::ChangesPosition{7, 2}));
+  EXPECT_EQ(query->call, CallId{5});
+  EXPECT_EQ(query->user, UserId{6});
+  EXPECT_EQ(query->wait, std::chrono::seconds(60));
+  EXPECT_EQ(query->given, kOfReaders);
+  for (const std::string text : {"wait=61", "wait=", "wait=-1", "wait=1.5", "callId=0",
+                                 "userId=", "after=x", "after=1&after=1", "limit=1"}) {
+    EXPECT_FALSE(parse_query(text, kOfReaders)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace earshot::api

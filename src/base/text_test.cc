@@ -45,7 +45,10 @@ TEST(Base64, DecodesWhatIsWellFormed) {
       {"+/+/", "\xFB\xFF\xBF"},
       {"QUNNRTphY21lLXNlY3JldA==", "ACME:acme-secret"},
   };
-  for (const auto& c : cases) EXPECT_EQ(decode_base64(c.text), c.bytes) << c.text;
+  for (const auto& c : cases) {
+    EXPECT_EQ(decode_base64(c.text), c.bytes) << c.text;
+    EXPECT_EQ(encode_base64(c.bytes), c.text);
+  }
 }
 
 TEST(Base64, RefusesEverythingElse) {

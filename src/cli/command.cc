@@ -48,6 +48,8 @@ Status set_field(Command& command, std::string_view name, std::string_view value
     command.expires_at = time;
   } else if (name == "access-key") {
     command.access_key = value;
+  } else if (name == "public-key") {
+    command.public_key = value;
   } else if (name == "json") {
     command.as_json = true;
   } else {
@@ -74,6 +76,7 @@ std::string encode_command(const Command& command) {
   for (const auto& scope : command.scopes) add("scope", scope);
   if (command.expires_at) add("expires", std::to_string(command.expires_at->micros));
   if (!command.access_key.empty()) add("access-key", command.access_key);
+  if (!command.public_key.empty()) add("public-key", command.public_key);
   if (command.as_json) add("json", "");
   return text;
 }

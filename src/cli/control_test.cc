@@ -74,6 +74,7 @@ Command key_create() {
   command.scopes = {"a:b", "c d"};
   command.expires_at = Time{-5};
   command.as_json = true;
+  command.public_key = "a key\n";
   return command;
 }
 

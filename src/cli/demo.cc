@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kRecords =
     R"(
 {"kind":"company","companyId":"1","name":"Acme"}
-{"kind":"key","accessKey":"ACME","secret":"acme-secret","scopes":["api:call-user-access:read","api:call-user-access:write","earshot:access:read","earshot:grants:write"]}
+{"kind":"key","accessKey":"ACME","secret":"acme-secret","scopes":["api:call-user-access:read","api:call-user-access:write","earshot:access:read","earshot:audit:read","earshot:directory:write","earshot:grants:write","earshot:keys:write"]}
 {"kind":"workspace","workspaceId":"10","name":"Sales"}
 {"kind":"profile","profileId":"20","workspaceId":"10","name":"Managers","callsAccess":{"permissionLevel":"report-to-them","teamLeadIds":[]}}
 {"kind":"profile","profileId":"21","workspaceId":"10","name":"Own calls","callsAccess":{"permissionLevel":"own","teamLeadIds":[]}}

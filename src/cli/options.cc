@@ -6,11 +6,14 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <thread>
 #include <utility>
 
 #include "auth/scopes.h"
+#include "base/signature.h"
 #include "cli/client_options.h"
 #include "cli/completion.h"
 #include "cli/manual.h"
@@ -121,6 +124,16 @@ void declare_limits(Parser& parser, ServeOptions& options) {
                "open connections of one client address");
 }
 
+void declare_feed(Parser& parser, ServeOptions& options) {
+  parser.count("--streams-max", options.api.feed.streams_max, 1, 1'000'000,
+               "open streams of changes, and requests that wait for one; more are 503");
+  parser.duration("--stream-stall", options.api.feed.stall,
+                  "end a stream whose reader has not taken what was sent so long");
+  parser.value("--head-key", "sign heads of the record of changes with this private key (Ed25519)",
+               "FILE", SigningKey::load,
+               [&options](SigningKey key) { options.api.head_key = std::move(key); });
+}
+
 constexpr const char* kLoadMemoryHelp = "memory for the rows of a load; more of them wait on disk";
 
 struct ServeTexts {
@@ -211,6 +224,7 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
              parse_log_requests, [&options](double share) { options.api.log_sample = share; })
       ->default_str("refused-and-changed");
   declare_limits(parser, options);
+  declare_feed(parser, options);
 }
 
 // An address without TLS must be one that nobody else can reach, or be meant.
@@ -314,6 +328,15 @@ void declare_key_create(Parser& parser, Command& command) {
   parser.flag("--json", command.as_json, "print JSON");
 }
 
+// The text of a PEM file: the server that may need it has other files.
+Result<std::string> read_public_key(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in) return invalid_argument("cannot read " + file);
+  TRY(VerifyingKey::parse(text, file));
+  return text;
+}
+
 std::string description_of(Verb verb) {
   switch (verb) {
     case Verb::load:
@@ -329,7 +352,8 @@ std::string description_of(Verb verb) {
     case Verb::backup:
       return "Copies the store into a directory that must not exist yet; serve opens it.";
     case Verb::verify:
-      return "Checks that the store is sound. Exit code 1: it is not.";
+      return "Checks that the store is sound, and that its record of changes goes on from heads "
+             "that were kept. Exit code 1: it is not or does not; 3: a head is too old to tell.";
   }
   return "";
 }
@@ -357,8 +381,16 @@ Result<Task> parse_store_command(Verb verb, const Invocation& invocation) {
     case Verb::backup:
       parser.text("DIR", command.directory, "where to", "DIR")->required();
       break;
-    case Verb::key_list:
     case Verb::verify:
+      parser.text("--head", command.name,
+                  "answers of GET /earshot/v1/changes/head, one a line: the record must hold them",
+                  "FILE");
+      parser.value("--head-public-key", "the heads must be signed with the private key of this one",
+                   "PEM", read_public_key,
+                   [&command](std::string pem) { command.public_key = std::move(pem); });
+      parser.flag("--json", command.as_json, "print JSON");
+      break;
+    case Verb::key_list:
       parser.flag("--json", command.as_json, "print JSON");
       break;
     case Verb::dump:
@@ -373,6 +405,9 @@ Result<Task> parse_store_command(Verb verb, const Invocation& invocation) {
     return invalid_argument(
         "backup: copies a directory; a database is backed up with PostgreSQL's own means "
         "(pg_basebackup and an archive of its log), and earshot dump gives its records");
+  }
+  if (!command.public_key.empty() && command.name.empty()) {
+    return invalid_argument("--head-public-key: give --head too");
   }
   // The server that may carry it out has another working directory.
   if (verb == Verb::backup) command.directory = absolute(command.directory);

@@ -67,6 +67,46 @@ TEST(ServeOptions, HaveAThreadForEachProcessorThatTheProcessMayUse) {
   ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
+constexpr const char* kPrivateKey = R"(-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7
+-----END PRIVATE KEY-----
+)";
+constexpr const char* kPublicKey = R"(-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=
+-----END PUBLIC KEY-----
+)";
+
+TEST(ServeOptions, SayHowReadersOfChangesAreServed) {
+  EXPECT_EQ(serve("").api.feed.streams_max, 2000U);
+  EXPECT_EQ(serve("").api.feed.stall, std::chrono::seconds(20));
+  EXPECT_FALSE(serve("").api.head_key);
+  const File key(kPrivateKey), other(kPublicKey);
+  const auto options = serve("--streams-max 7 --stream-stall 3s --head-key " + key.path());
+  EXPECT_EQ(options.api.feed.streams_max, 7U);
+  EXPECT_EQ(options.api.feed.stall, std::chrono::seconds(3));
+  EXPECT_TRUE(options.api.head_key);
+  for (const std::string file : {"/nowhere", other.path().c_str()}) {
+    const auto refused = parse("serve --head-key " + file);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("--head-key"), std::string::npos);
+    EXPECT_NE(refused.error().message.find(file), std::string::npos);
+  }
+  std::filesystem::permissions(key.path(), std::filesystem::perms(0640));
+  EXPECT_FALSE(parse("serve --head-key " + key.path()));
+}
+
+TEST(StoreCommandOptions, OfVerifyNameHeadsAndTheirKey) {
+  const File key(kPublicKey), other(kPrivateKey);
+  const auto command =
+      commands("verify --head heads.json --head-public-key " + key.path()).commands.at(0);
+  EXPECT_EQ(command.name, "heads.json");
+  EXPECT_EQ(command.public_key, kPublicKey);
+  EXPECT_EQ(commands("verify").commands.at(0).name, "");
+  EXPECT_FALSE(parse("verify --head-public-key " + key.path()));
+  EXPECT_FALSE(parse("verify --head heads.json --head-public-key " + other.path()));
+  EXPECT_FALSE(parse("verify --head heads.json --head-public-key /nowhere"));
+}
+
 TEST(ServeOptions, HaveTheDocumentedDefaults) {
   const auto options = serve("");
   EXPECT_EQ(options.server.listen, "127.0.0.1:8080");

@@ -61,7 +61,7 @@ Error cannot(const std::string& what) {
 }
 
 Result<Input> open_input(const Command& command) {
-  const bool has_input = command.verb == Verb::load;
+  const bool has_input = !command.name.empty();
   const bool is_standard_input = has_input && command.name == "-";
   const std::string path = has_input ? command.name : "/dev/null";
   Input input(is_standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -76,7 +76,7 @@ Result<Input> open_input(const Command& command) {
 Result<Input> input_for_server(const Command& command, Input input) {
   struct stat info {};
   if (fstat(input.get(), &info) != 0) return cannot("read " + command.name);
-  if (command.verb != Verb::load || S_ISREG(info.st_mode)) return input;
+  if (command.name.empty() || S_ISREG(info.st_mode)) return input;
   return Input(TRY(service::spool(input.get(), command.name)));
 }
 

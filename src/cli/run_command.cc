@@ -1,10 +1,14 @@
 #include "cli/run_command.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "api/head.h"
 #include "base/random.h"
+#include "base/signature.h"
 #include "base/text.h"
 #include "cli/load.h"
 #include "service/keys.h"
@@ -12,6 +16,8 @@
 
 namespace earshot::cli {
 namespace {
+
+constexpr std::size_t kHeadsBytesMax = 16 << 20;
 
 // The exit code of a command that got so far.
 using Done = Result<int>;
@@ -112,7 +118,78 @@ Done run_backup(store::Store& store, const Command& command, CommandIo& io) {
   return 0;
 }
 
-std::string report_as_json(const store::VerifyReport& report) {
+std::string_view word_of(store::HeadVerdict verdict) {
+  switch (verdict) {
+    case store::HeadVerdict::extended:
+      return "extended";
+    case store::HeadVerdict::cut_off:
+      return "cut-off";
+    case store::HeadVerdict::contradicted:
+      return "contradicted";
+    case store::HeadVerdict::ahead:
+      return "ahead";
+  }
+  return "";
+}
+
+std::string_view explanation_of(store::HeadVerdict verdict) {
+  switch (verdict) {
+    case store::HeadVerdict::extended:
+      return "the record holds this head and goes on from it";
+    case store::HeadVerdict::cut_off:
+      return "retention has cut the record off there, so that nobody can tell";
+    case store::HeadVerdict::contradicted:
+      return "the record has ANOTHER revision in its place";
+    case store::HeadVerdict::ahead:
+      return "the record ENDS before this head";
+  }
+  return "";
+}
+
+// The heads of the file, their signatures checked where there is a key to check them with.
+Result<std::vector<api::KeptHead>> read_heads(const Command& command, CommandIo& io) {
+  std::string text;
+  std::array<char, 16 << 10> piece;
+  for (;;) {
+    const ssize_t size = ::read(io.in, piece.data(), piece.size());
+    if (size < 0) return invalid_argument("cannot read " + command.name);
+    if (size == 0) break;
+    text.append(piece.data(), static_cast<std::size_t>(size));
+    if (text.size() > kHeadsBytesMax) return invalid_argument(command.name + ": is too long");
+  }
+  auto heads = TRY(api::decode_heads(text, command.name));
+  if (command.public_key.empty()) return heads;
+  const auto key = TRY(VerifyingKey::parse(command.public_key, "--head-public-key"));
+  for (const api::KeptHead& head : heads) {
+    const auto refuse = [&](const std::string& what) {
+      return invalid_argument(command.name + ": the head of company " +
+                              to_string(head.claim.company) + " at revision " +
+                              std::to_string(head.claim.revision) + " " + what);
+    };
+    if (head.signature.empty()) return refuse("is not signed");
+    if (key.is_signed(head.statement, head.signature)) continue;
+    if (!head.key_id.empty() && head.key_id != key.id()) {
+      return refuse("is signed with key " + head.key_id + ", and this is key " + key.id());
+    }
+    return refuse("has a FALSE signature: it is not by this key, or not of this statement");
+  }
+  return heads;
+}
+
+void append_heads_as_json(std::string& line, const std::vector<api::KeptHead>& heads,
+                          const std::vector<store::HeadVerdict>& verdicts) {
+  line += ",\"heads\":[";
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    if (i > 0) line += ',';
+    line.append("{\"companyId\":\"").append(to_string(heads[i].claim.company));
+    line.append("\",\"revision\":").append(std::to_string(heads[i].claim.revision));
+    line.append(",\"verdict\":\"").append(word_of(verdicts[i])).append("\"}");
+  }
+  line += ']';
+}
+
+std::string report_as_json(const store::VerifyReport& report,
+                           const std::vector<api::KeptHead>& heads) {
   std::string line = "{\"sound\":";
   line += report.faults.empty() ? "true" : "false";
   const std::pair<std::string_view, std::uint64_t> counts[] = {{"companies", report.companies},
@@ -128,25 +205,51 @@ std::string report_as_json(const store::VerifyReport& report) {
     if (line.back() != '[') line += ',';
     append_json_string(line, fault);
   }
-  return line + "]}\n";
+  line += ']';
+  if (!heads.empty()) append_heads_as_json(line, heads, report.heads);
+  return line + "}\n";
 }
 
-Done run_verify(store::Store& store, const Command& command, CommandIo& io) {
-  const auto report = TRY(store.verify());
-  if (command.as_json) {
-    TRY(io.out->write(report_as_json(report)));
-    return report.faults.empty() ? 0 : 1;
-  }
+Status print_report(const store::VerifyReport& report, const std::vector<api::KeptHead>& heads,
+                    CommandIo& io) {
   for (const auto& fault : report.faults) TRY(io.err->write("earshot: fault: " + fault + "\n"));
   if (report.faults.size() == store::kVerifyFaultsMax) {
     TRY(io.err->write("earshot: there may be more faults; these are the first\n"));
   }
-  TRY(io.out->write("companies: " + std::to_string(report.companies) + "\ncalls:     " +
-                    std::to_string(report.calls) + "\nshares:    " + std::to_string(report.shares) +
-                    "\ngrants:    " + std::to_string(report.grants) +
-                    "\nchanges:   " + std::to_string(report.changes) + "\n" +
-                    (report.faults.empty() ? "the store is sound\n" : "the store is NOT sound\n")));
-  return report.faults.empty() ? 0 : 1;
+  std::string text = "companies: " + std::to_string(report.companies) +
+                     "\ncalls:     " + std::to_string(report.calls) +
+                     "\nshares:    " + std::to_string(report.shares) +
+                     "\ngrants:    " + std::to_string(report.grants) +
+                     "\nchanges:   " + std::to_string(report.changes) + "\n";
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    text += "head:      company " + to_string(heads[i].claim.company) + ", revision " +
+            std::to_string(heads[i].claim.revision) + ": ";
+    text.append(explanation_of(report.heads[i])) += '\n';
+  }
+  text += report.faults.empty() ? "the store is sound\n" : "the store is NOT sound\n";
+  return io.out->write(text);
+}
+
+Done run_verify(store::Store& store, const Command& command, CommandIo& io) {
+  std::vector<api::KeptHead> heads;
+  if (!command.name.empty()) heads = TRY(read_heads(command, io));
+  std::vector<store::HeadClaim> claims;
+  for (const api::KeptHead& head : heads) claims.push_back(head.claim);
+  const auto report = TRY(store.verify(claims));
+  if (report.heads.size() != heads.size()) return internal("the store did not look at the heads");
+  if (command.as_json) {
+    TRY(io.out->write(report_as_json(report, heads)));
+  } else {
+    TRY(print_report(report, heads, io));
+  }
+  const auto has = [&](store::HeadVerdict verdict) {
+    return std::ranges::find(report.heads, verdict) != report.heads.end();
+  };
+  if (!report.faults.empty() || has(store::HeadVerdict::contradicted) ||
+      has(store::HeadVerdict::ahead)) {
+    return 1;
+  }
+  return has(store::HeadVerdict::cut_off) ? kHeadCutOff : 0;
 }
 
 Done run(store::Store& store, const Command& command, CommandIo& io) {

@@ -8,8 +8,11 @@
 
 namespace earshot::cli {
 
-// The exit code: 0 done, 1 not done or, of verify, not sound. What went wrong is on io.err. Any
-// thread.
+// Of verify --head: a head stands where retention has cut the record off, so nobody can tell.
+inline constexpr int kHeadCutOff = 3;
+
+// The exit code: 0 done, 1 not done or, of verify, not sound, kHeadCutOff. What went wrong is on
+// io.err. Any thread.
 int run_command(store::Store& store, const Command& command, CommandIo& io);
 
 }  // namespace earshot::cli

@@ -210,6 +210,72 @@ TEST_F(RunCommand, VerifyFailsOnAFault) {
             "\"faults\":[\"company 1: a grant \\\"lost\\\"\"]}\n");
 }
 
+constexpr std::string_view kHead =
+    R"({"statement":"earshot head 1\ncompany 1\nrevision 7\ntime 2026-01-01T00:00:00Z\nhash )"
+    R"(abababababababababababababababababababababababababababababababab\n)"
+    R"(signed 2026-01-01T00:00:00Z\n","keyId":null,"signature":null})";
+constexpr std::string_view kPublicKey = R"(-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=
+-----END PUBLIC KEY-----
+)";
+
+TEST_F(RunCommand, VerifyTellsWhatTheRecordSaysOfAHead) {
+  using enum store::HeadVerdict;
+  struct Case {
+    store::HeadVerdict verdict;
+    int code;
+    std::string text;
+    std::string word;
+  };
+  Command command;
+  command.verb = Verb::verify;
+  command.name = "heads.json";
+  for (const Case& item : {Case{extended, 0, "goes on from it", "extended"},
+                           Case{cut_off, kHeadCutOff, "nobody can tell", "cut-off"},
+                           Case{contradicted, 1, "ANOTHER revision", "contradicted"},
+                           Case{ahead, 1, "ENDS before this head", "ahead"}}) {
+    store_.verified.heads = {item.verdict};
+    command.as_json = false;
+    const auto ran = run(command, kHead);
+    EXPECT_EQ(ran.code, item.code) << ran.err;
+    EXPECT_NE(ran.out.find("head:      company 1, revision 7: "), std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find(item.text), std::string::npos) << ran.out;
+    command.as_json = true;
+    EXPECT_NE(
+        run(command, kHead)
+            .out.find(R"("heads":[{"companyId":"1","revision":7,"verdict":")" + item.word + "\"}]"),
+        std::string::npos);
+  }
+  store_.verified.heads = {cut_off};
+  store_.verified.faults = {"a fault"};
+  EXPECT_EQ(run(command, kHead).code, 1) << "what is known outweighs what is not";
+}
+
+TEST_F(RunCommand, VerifyRefusesHeadsThatAreNoneOrNotSigned) {
+  store_.verified.heads = {store::HeadVerdict::extended};
+  Command command;
+  command.verb = Verb::verify;
+  command.name = "heads.json";
+  const auto none = run(command, "{}");
+  EXPECT_EQ(none.code, 1);
+  EXPECT_EQ(none.err, "earshot: heads.json:1: statement: is missing\n");
+  command.public_key = kPublicKey;
+  const auto is_refused = [&](const std::string& heads, const std::string& why) {
+    const auto ran = run(command, heads);
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_NE(ran.err.find(why), std::string::npos) << ran.err;
+  };
+  const std::string head(kHead);
+  const std::string unsigned_end = R"("keyId":null,"signature":null})";
+  const std::string body = head.substr(0, head.size() - unsigned_end.size());
+  const std::string false_signature = std::string(86, 'A') + "==";
+  is_refused(head, "heads.json: the head of company 1 at revision 7 is not signed");
+  is_refused(body + R"("signature":")" + false_signature + "\"}", "FALSE signature");
+  is_refused(body + R"("keyId":"0011223344556677","signature":")" + false_signature + "\"}",
+             "is signed with key 0011223344556677, and this is key ");
+}
+
 TEST_F(RunCommand, FailsWhereItsOutputCannotBeWritten) {
   ASSERT_EQ(load(kAcme).code, 0);
   const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);

@@ -62,6 +62,7 @@ class Service {
 
   ~Service() {
     server_.reset();
+    if (application_) application_->close();
     usage_.reset();
     // The store answers what it still has while it closes, so what those answers go through ends
     // later.
@@ -128,6 +129,8 @@ class Service {
     for (auto now = steady_clock::now(); now < delay_ends; now = steady_clock::now()) {
       if (is_end(wait_signal(delay_ends - now))) break;
     }
+    // Until now readers that came were better off here than refused.
+    application_->end_streams();
     stop_server();
     if (control_ && !control_->stop(kCommandsGrace)) {
       // A command cannot be torn out of the store; what it does is whole or not there at the next

@@ -117,7 +117,8 @@ std::optional<PgChangeRow> read_change_row(CompanyId company, const PgResult& re
       first > UINT32_MAX || count > UINT32_MAX) {
     return std::nullopt;
   }
-  read.key = {company, result.number(row, first_column + revision), static_cast<std::uint32_t>(first)};
+  read.key = {company, result.number(row, first_column + revision),
+              static_cast<std::uint32_t>(first)};
   std::copy(hash.begin(), hash.end(), read.head.previous_hash.begin());
   read.head.last_part = result.boolean(row, first_column + is_last);
   read.head.time = result.timestamp(row, first_column + at);

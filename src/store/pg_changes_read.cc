@@ -85,10 +85,10 @@ class ChangesRead final : public PgRead {
  private:
   static ChangesRead& of(const PgReadPtr& read) { return static_cast<ChangesRead&>(*read); }
 
-  // Each part but the last of a revision has a change.
+  // Each part but the last of a revision has a change; the first may have been seen to its end.
   std::size_t parts_max() const {
     const bool takes_all = !command_.call && !command_.user;
-    return takes_all ? std::min(command_.changes_max, kPagePartsMax) : kPagePartsMax;
+    return takes_all ? std::min(command_.changes_max, kPagePartsMax - 1) + 1 : kPagePartsMax;
   }
   bool asks_for_parts_of(const ChangesRead& other) const {
     return command_.after == other.command_.after && parts_max() == other.parts_max();

@@ -4,6 +4,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <span>
+#include <vector>
+
 #include "base/assert.h"
 
 namespace earshot::store {

@@ -119,7 +119,7 @@ SELECT c.revision, c.directory_revision, c.changed_at, c.horizon, c.hash,
   r.access_key, r.call_ids, r.items_count, r.items, r.previous_hash
 FROM earshot.companies c
 LEFT JOIN (
-  SELECT h.*, sum(length(h.items)::bigint) OVER (ORDER BY h.revision, h.first_n) AS bytes
+  SELECT h.*, sum(length(h.items)) OVER (ORDER BY h.revision, h.first_n) AS bytes
   FROM (SELECT revision, first_n, is_last, at, directory_revision, operation, request_id,
       access_key, '{}'::bigint[] AS call_ids, items_count, items, previous_hash
     FROM earshot.changes

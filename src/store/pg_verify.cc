@@ -67,7 +67,8 @@ class PgCompanyCheck {
   }
 
   Status check_changes(const PgResult& head) {
-    RecordCheck record(company_, horizon_, claims_, [this](const std::string& what) { fault(what); });
+    RecordCheck record(company_, horizon_, claims_,
+                       [this](const std::string& what) { fault(what); });
     TRY(session_.stream(kListChanges, of_company(), [&](const PgResult& row) -> Status {
       const auto part = read_change_row(company_, row, 0);
       if (!part) {

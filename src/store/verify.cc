@@ -38,7 +38,8 @@ class CompanyCheck {
       if (!horizon) return corrupt("meta");
       horizon_ = horizon->revision;
     }
-    RecordCheck record(company_, horizon_, claims_, [this](const std::string& what) { fault(what); });
+    RecordCheck record(company_, horizon_, claims_,
+                       [this](const std::string& what) { fault(what); });
     TRY(snapshot_.scan_changes(
         company_,
         [&](const ChangeKey& key, std::string_view key_bytes, std::string_view value) -> Status {

@@ -36,6 +36,8 @@ class StorePlace {
   // swept.
   std::chrono::milliseconds expiry_every = std::chrono::hours(24);
   std::chrono::seconds idempotency_keep = std::chrono::hours(24);
+  // Applied again and again, at least once a second.
+  std::optional<std::chrono::seconds> retention{};
   virtual std::unique_ptr<store::Store> open(Clock clock) = 0;
 };
 
@@ -111,6 +113,14 @@ inline std::vector<UserId> live_users(const core::PackedEntry& entry, Time now) 
     if (entry.is_live(i, now)) users.push_back(entry.granted()[i]);
   }
   return users;
+}
+inline Result<store::ChangesView> read_changes_now(store::Store& store,
+                                                   store::ChangesCommand command) {
+  std::promise<Result<store::ChangesView>> promise;
+  auto answer = promise.get_future();
+  store.read_changes(std::move(command),
+                     [&](Result<store::ChangesView> view) { promise.set_value(std::move(view)); });
+  return answer.get();
 }
 inline Result<store::Outcome> write_now(store::Store& store, store::GrantCommand command) {
   std::promise<Result<store::Outcome>> promise;
