@@ -171,6 +171,8 @@ class ModelStore : public store::Store {
 
   Result<store::LoadReport> load(store::RecordSource& source, const store::Origin&) override {
     const Model before = timeline_.now;
+    const core::Revision revision_before = revision();
+    std::set<CompanyId> named;
     store::LoadReport report;
     for (;;) {
       auto record = source.next();
@@ -184,8 +186,12 @@ class ModelStore : public store::Store {
         return invalid_argument(source.position() + ": " + applied.error().message);
       }
       ++report.records;
+      named.insert((*record)->company);
     }
     keep();
+    if (revision() == revision_before) return report;
+    report.changes = report.records;
+    for (const CompanyId company : named) report.revisions.emplace_back(company, revision());
     return report;
   }
 

@@ -448,26 +448,14 @@ TEST_F(AccessTest, RefusesHeads) {
   const std::vector<std::string> unknown = {"Not Found"};
   const std::vector<std::string> method = {"Method Not Allowed"};
   std::vector<PathCase> cases;
-  for (const std::string path : {"/earshot/v1",
-                                 "/earshot/v1/",
-                                 "/earshot/v1/access",
-                                 "/earshot/v1/access/check/",
-                                 "/earshot/v1/Access/check",
-                                 "/earshot/v2/access/check",
-                                 "/earshot/v1/calls/110",
-                                 "/earshot/v1/calls/110/access/",
-                                 "/earshot/v1/calls//access",
-                                 "/earshot/v1/calls/access",
-                                 "/earshot/v1/calls/1/1/access",
-                                 "/earshot/v1/calls/%31/access",
-                                 "/earshot/v1/calls/1%2F1/access",
-                                 "/earshot/v1/calls/./access",
-                                 "/earshot/v1/calls/../access",
-                                 "/earshot/v1/calls/1%00/access",
-                                 "//earshot/v1/access/check",
-                                 "/earshot/v1/users/110",
-                                 "/earshot/v1/users//access",
-                                 "/earshot/v1/users/110/calls"}) {
+  for (const std::string path :
+       {"/earshot/v1", "/earshot/v1/", "/earshot/v1/access", "/earshot/v1/access/check/",
+        "/earshot/v1/Access/check", "/earshot/v2/access/check", "/earshot/v1/calls",
+        "/earshot/v1/calls/110/access/", "/earshot/v1/calls//access",
+        "/earshot/v1/calls/1/1/access", "/earshot/v1/calls/%31/access",
+        "/earshot/v1/calls/1%2F1/access", "/earshot/v1/calls/./access",
+        "/earshot/v1/calls/../access", "/earshot/v1/calls/1%00/access", "//earshot/v1/access/check",
+        "/earshot/v1/users", "/earshot/v1/users//access", "/earshot/v1/users/110/calls"}) {
     for (const std::string verb : {"GET", "POST"}) cases.push_back({verb, path, 404, unknown});
   }
   for (const std::string verb : {"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"}) {

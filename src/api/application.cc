@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/encode.h"
 #include "api/exchange.h"
@@ -66,10 +67,17 @@ Fields find_fields(const http::RequestHead& head) {
 }
 
 // What is wrong with the body's type; empty where nothing is.
-std::string_view check_media_type(const Fields& fields) {
-  if (fields.content_types == 0) return "content-type: is required: application/json";
+std::string_view check_media_type(const Fields& fields, const Route& route) {
+  const bool is_lines = route.takes_records;
+  if (fields.content_types == 0) {
+    return is_lines ? "content-type: is required: application/x-ndjson"
+                    : "content-type: is required: application/json";
+  }
   if (fields.content_types > 1) return "content-type: is given more than once";
-  if (!is_json_media_type(fields.content_type)) {
+  if (is_lines && !is_ndjson_media_type(fields.content_type)) {
+    return "content-type: must be application/x-ndjson, in UTF-8";
+  }
+  if (!is_lines && !is_json_media_type(fields.content_type)) {
     return "content-type: must be application/json, in UTF-8";
   }
   if (fields.is_encoded) return "content-encoding: must be absent or identity";
@@ -143,8 +151,8 @@ Status read_head(const http::RequestHead& head, const Fields& fields, const Rout
 // What is wrong with the head, in the order in which it is told; null where nothing is.
 std::unique_ptr<const Problem> find_fault(const http::RequestHead& head, const Fields& fields,
                                           const RouteMatch& match, Exchange& exchange) {
-  if (match.route->body) {
-    const std::string_view fault = check_media_type(fields);
+  if (match.route->takes_body()) {
+    const std::string_view fault = check_media_type(fields, *match.route);
     if (!fault.empty()) {
       return std::make_unique<Problem>(unsupported_media_type(std::string(fault)));
     }
@@ -220,13 +228,15 @@ bool Application::begin_operation(const http::RequestHead& head, const RouteMatc
     return false;
   }
   if (route.body && !exchange.fault) exchange.decoder.emplace(*route.body, setting_.options.limits);
-  exchange.awaited.store((route.body ? 1 : 0) + (is_looked_up ? 1 : 0), std::memory_order_relaxed);
+  if (route.takes_records && !exchange.fault) exchange.upload.emplace(exchange.setting.waiting);
+  exchange.awaited.store((route.takes_body() ? 1 : 0) + (is_looked_up ? 1 : 0),
+                         std::memory_order_relaxed);
   if (is_looked_up) {
     look_up_key(exchange, std::move(presented.credentials));
-  } else if (!route.body) {
+  } else if (!route.takes_body()) {
     exchange.answer();
   }
-  return route.body.has_value();
+  return route.takes_body();
 }
 
 // Whom memory would refuse may have been given a key through another server. The body is taken
@@ -254,6 +264,7 @@ bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr
     exchange.principal = auth::Principal{std::move(key), nullptr};
   }
   if (verdict != auth::Verdict::admitted) {
+    if (!exchange.principal) exchange.refused_key = std::move(key);
     exchange.send_problem(not_admitted(verdict, route.scope));
     return false;
   }
@@ -263,12 +274,13 @@ bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr
     exchange.send_problem(rate_exceeded(*refusal, limiter_.limits()));
     return false;
   }
-  const bool asks_again = !setting_.store.knows_all_keys();
-  if (asks_again || route.takes_readers) {
+  setting_.key_uses.note(*principal.key, now);
+  const bool is_asked_again = !setting_.store.knows_all_keys();
+  if (is_asked_again || route.waits || route.takes_readers) {
     exchange.admission = std::make_shared<auth::Admission>(principal.key, std::move(credentials),
                                                            route.scope, setting_.options.clock);
+    if (is_asked_again) principal.asker = exchange.admission;
   }
-  if (asks_again) principal.asker = exchange.admission;
   return true;
 }
 
@@ -290,9 +302,11 @@ void Application::answer_neighbour(Exchange& exchange) {
     }
     case Operation::metrics: {
       const std::size_t connections = connection_count_ ? connection_count_() : 0;
+      std::vector<store::Store::Figure> figures = setting_.store.figures();
+      figures.push_back({"refusals_dropped_total", "Refused requests that were not kept one by one",
+                         true, static_cast<double>(setting_.refusals.collector().dropped())});
       return exchange.send(exchange.make_response(
-          200, kMetricsText,
-          setting_.metrics->render(setting_.store.figures(), connections, feed_.count())));
+          200, kMetricsText, setting_.metrics->render(figures, connections, feed_.count())));
     }
     default:
       return exchange.send(exchange.make_response(200, kJson, std::string(openapi_document())));

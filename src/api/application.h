@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -43,6 +44,24 @@ class Application final : public http::Application {
 
   // For tests, where no thread does it: what is due to those who wait for changes.
   Feed& feed() { return feed_; }
+
+  // Tells the store when keys were used last, of what it was not told yet. Waits. One thread at a
+  // time.
+  Status save_key_uses() { return setting_.key_uses.save(setting_.store); }
+
+  // Whether every request that waits for the store was carried out in this time.
+  bool finish_waiting(std::chrono::milliseconds time) {
+    return setting_.waiting.wait_until_idle(time);
+  }
+
+  // Brings what was refused to the store for the last time, and asks it for nothing any more. False
+  // where it did not answer in time.
+  bool stop_keeping_refusals(std::chrono::milliseconds time) {
+    return setting_.refusals.stop(time);
+  }
+
+  // The same without a limit. REQUIRES: no request is under way any more.
+  void end_refusals() { setting_.refusals.end(); }
 
   // Where the number of open connections comes from. REQUIRES: before the first request.
   void set_connection_count(std::function<std::size_t()> count) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "api/testing.h"
+#include "auth/scopes.h"
 
 namespace earshot::api {
 namespace {
@@ -464,6 +466,7 @@ TEST_F(ApplicationTest, ServesNeighboursToOperators) {
 }
 
 TEST_F(ApplicationTest, DescribesItselfToGenerators) {
+  put_key(CompanyId{1}, "ACME", {auth::kKnownScopes.begin(), auth::kKnownScopes.end()});
   const auto got = ask({.method = "GET", .path = "/openapi.json", .is_admin = true});
   const json::value document = json::parse(got->response->body);
   EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
@@ -478,12 +481,15 @@ TEST_F(ApplicationTest, DescribesItselfToGenerators) {
       if (body == nullptr) continue;
       EXPECT_TRUE(body->at("required").as_bool());
       // Each example of a request is one that the server takes, but for ids that are not there.
-      for (const auto& example :
-           body->at("content").at("application/json").at("examples").as_object()) {
-        const auto answer = ask({.method = name,
-                                 .path = std::string(path.key()),
-                                 .fields = kAuthorized,
-                                 .body = json::serialize(example.value().at("value"))});
+      const auto& type = *body->at("content").as_object().begin();
+      for (const auto& example : type.value().at("examples").as_object()) {
+        const json::value& value = example.value().at("value");
+        const auto answer = ask(
+            {.method = name,
+             .path = std::string(path.key()),
+             .fields = {kAuthorized[0], {"Content-Type", std::string(type.key())}},
+             .body = value.is_string() ? std::string(value.as_string()) : json::serialize(value)});
+        ASSERT_TRUE(application_->finish_waiting(std::chrono::seconds(30)));
         const auto errors = answer->errors();
         EXPECT_TRUE(errors.empty() || errors[0] == "Some calls not found" ||
                     errors[0].ends_with("was not found"))
@@ -502,6 +508,12 @@ TEST_F(ApplicationTest, DescribesItselfToGenerators) {
                             "DELETE /earshot/v1/grants removeGrants",
                             "GET /earshot/v1/changes listChanges",
                             "GET /earshot/v1/changes/head getChangesHead",
+                            "POST /earshot/v1/directory putRecords",
+                            "GET /earshot/v1/calls/{callId} getCall",
+                            "GET /earshot/v1/users/{userId} getUser",
+                            "POST /earshot/v1/keys createKey",
+                            "GET /earshot/v1/keys listKeys",
+                            "DELETE /earshot/v1/keys revokeKey",
                         }));
 }
 
@@ -514,6 +526,11 @@ TEST_F(ApplicationTest, DescribesRefusalsAsTheyAre) {
                                        "Some calls not found",
                                        "Some users not found",
                                        "Bad request",
+                                       "Bad records",
+                                       "Forbidden",
+                                       "Payload Too Large",
+                                       "Unsupported Media Type",
+                                       "Access key was not found",
                                        "Access denied",
                                        "Some calls have changed",
                                        "A request with this key is still running",
@@ -540,8 +557,8 @@ TEST_F(ApplicationTest, DescribesRefusalsAsTheyAre) {
     }
   };
   walk(document.at("paths"));
-  for (const char* name :
-       {"MayNotRead", "MayNotWrite", "HistoryGone", "ChangedOrRunning", "KeyUsed"}) {
+  for (const char* name : {"MayNotRead", "MayNotWrite", "HistoryGone", "ChangedOrRunning",
+                           "KeyUsed", "MayNotPut", "MayNotManageKeys"}) {
     walk(document.at("components").at("responses").at(name));
   }
   EXPECT_GT(examples, 30u);

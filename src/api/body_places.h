@@ -37,6 +37,12 @@ enum class Place : std::uint8_t {
   all_of_user_id,
   dry_run,
   if_revision,
+  scopes,
+  scope,
+  replaces,
+  overlap_seconds,
+  key_expires_at,
+  access_key,
   ignored,  // a member that we do not read, with all that is in it
 };
 inline constexpr std::size_t kPlaces = static_cast<std::size_t>(Place::ignored);
@@ -86,6 +92,12 @@ inline constexpr std::array<Rule, kPlaces> kRules = {{
     {"userId", Place::all_of, Type::id},
     {"dryRun", Place::root, Type::boolean, kOfGrants},
     {"ifRevision", Place::root, Type::number, kOfGrants},
+    {"scopes", Place::root, Type::array, of(Shape::key_to_make)},
+    {"", Place::scopes, Type::text},
+    {"replaces", Place::root, Type::text, of(Shape::key_to_make)},
+    {"overlapSeconds", Place::root, Type::number, of(Shape::key_to_make)},
+    {"expiresAt", Place::root, Type::time, of(Shape::key_to_make)},
+    {"accessKey", Place::root, Type::text, of(Shape::key_to_revoke), true},
 }};
 
 constexpr const Rule& rule_of(Place place) { return kRules[static_cast<std::size_t>(place)]; }

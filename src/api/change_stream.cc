@@ -36,6 +36,12 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
         after_(after),
         told_(after) {}
 
+  // REQUIRES: it has joined the feed.
+  void begin_reading() {
+    news_ = feed_.news();
+    advance();
+  }
+
   void advance() {
     if (is_over_ || is_busy_ || is_writing_) return;
     is_busy_ = true;
@@ -233,7 +239,7 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
 
   store::ChangesPosition after_;  // what is up to here was sent
   store::ChangesPosition told_;   // as the last heartbeat said
-  std::uint64_t news_ = feed_.news();
+  std::uint64_t news_ = 0;        // of the feed: a page must not have been begun before
   SteadyTime wrote_at_;
   bool has_news_ = false;
   bool is_at_end_ = false;
@@ -260,7 +266,7 @@ void stream_changes(Exchange& exchange, store::ChangesPosition after) {
   if (!exchange.setting.feed->join(stream)) {
     return exchange.send_problem(too_many_streams(exchange.setting.feed->options().streams_max));
   }
-  stream->advance();
+  stream->begin_reading();
 }
 
 }  // namespace earshot::api

@@ -137,6 +137,10 @@ class Handler {
       return true;
     }
     const Place array = rule_of(place_).parent;
+    if (size == 0 && array == Place::scopes) {
+      place_ = array;
+      return fail("must name at least one scope", ec);
+    }
     if (size == 0 && (array == Place::filter_call_ids || array == Place::checks)) {
       place_ = array;
       return fail(
@@ -177,6 +181,11 @@ class Handler {
 
   bool on_number_part(json::string_view, json::error_code&) { return true; }
   bool on_int64(std::int64_t number, json::string_view, json::error_code& ec) {
+    if (place_ == Place::overlap_seconds && number >= 0 &&
+        number <= service::kKeyOverlapMax.count()) {
+      key_.to_make.overlap = std::chrono::seconds(number);
+      return true;
+    }
     if (place_ != Place::if_revision || number < 0) return take_other(ec);
     if_revision_ = static_cast<core::Revision>(number);
     return true;
@@ -203,6 +212,7 @@ class Handler {
   GrantsBody take_grants() {
     return {std::exchange(grants_, {}), all_of_, is_dry_run_, if_revision_};
   }
+  KeyBody take_key() { return std::exchange(key_, {}); }
 
   // Where the parse stands: "body", "filter.callIds[2]", "callAccessList[3].userIds".
   std::string position() const {
@@ -241,7 +251,13 @@ class Handler {
     return false;
   }
 
-  bool wrong_type(json::error_code& ec) { return fail(demand_of(rule_of(place_).type), ec); }
+  bool wrong_type(json::error_code& ec) {
+    if (place_ == Place::overlap_seconds) {
+      return fail("must be a number from 0 to " + std::to_string(service::kKeyOverlapMax.count()),
+                  ec);
+    }
+    return fail(demand_of(rule_of(place_).type), ec);
+  }
   bool take_other(json::error_code& ec) { return place_ == Place::ignored || wrong_type(ec); }
 
   bool begin_member(std::string_view name, json::error_code& ec) {
@@ -257,13 +273,39 @@ class Handler {
       case Type::id:
         return take_id(text, ec);
       case Type::time:
-        grant_.expires_at = text.size() > kTimeCharsMax ? std::nullopt : parse_time(text);
-        return grant_.expires_at.has_value() || wrong_type(ec);
+        return take_time(text, ec);
       case Type::text:
-        return take_note(text, ec);
+        return place_ == Place::grant_note ? take_note(text, ec) : take_of_key(text, ec);
       default:
         return wrong_type(ec);
     }
+  }
+
+  bool take_time(std::string_view text, json::error_code& ec) {
+    const auto time = text.size() > kTimeCharsMax ? std::nullopt : parse_time(text);
+    (place_ == Place::key_expires_at ? key_.to_make.expires_at : grant_.expires_at) = time;
+    return time.has_value() || wrong_type(ec);
+  }
+
+  bool take_of_key(std::string_view text, json::error_code& ec) {
+    const bool is_scope = place_ == Place::scope;
+    const std::size_t chars_max = is_scope ? records::kScopeCharsMax : records::kAccessKeyCharsMax;
+    if (text.empty() || text.size() > chars_max) {
+      return fail("must have 1 to " + std::to_string(chars_max) + " characters", ec);
+    }
+    if (!is_scope) {
+      (place_ == Place::replaces ? key_.to_make.replaces : key_.to_revoke) = text;
+      return true;
+    }
+    std::vector<std::string>& scopes = key_.to_make.scopes;
+    if (std::ranges::find(scopes, text) != scopes.end()) return fail("is given twice", ec);
+    if (scopes.size() == records::kScopesMax) {
+      return fail("is one more than the " + std::to_string(records::kScopesMax) + " that may be",
+                  ec);
+    }
+    scopes.emplace_back(text);
+    ++index_of(place_);
+    return true;
   }
 
   bool take_note(std::string_view text, json::error_code& ec) {
@@ -315,6 +357,7 @@ class Handler {
     all_of_ = {};
     is_dry_run_ = false;
     if_revision_.reset();
+    key_ = {};
   }
 
   void pass_limit(std::size_t limit, std::string_view what) {
@@ -361,6 +404,15 @@ class Handler {
     if (shape_ == Shape::grants_to_remove && has_grants == has_seen(Place::all_of)) {
       return fail("must have either grants or allOf", ec);
     }
+    if (shape_ == Shape::key_to_make) {
+      const bool is_replacing = has_seen(Place::replaces);
+      if (has_seen(Place::scopes) == is_replacing) {
+        return fail("must have either scopes or replaces", ec);
+      }
+      if (has_seen(Place::overlap_seconds) && !is_replacing) {
+        return fail("has overlapSeconds without replaces", ec);
+      }
+    }
     return true;
   }
 
@@ -385,6 +437,7 @@ class Handler {
   std::variant<std::monostate, CallId, UserId> all_of_;
   bool is_dry_run_ = false;
   std::optional<core::Revision> if_revision_;
+  KeyBody key_;
   std::size_t ids_ = 0;
   std::string too_many_;
   std::string fault_;
@@ -503,5 +556,7 @@ std::vector<CallId> Decoder::take_call_ids() { return parser_->handler().take_ca
 std::vector<service::Pair> Decoder::take_checks() { return parser_->handler().take_checks(); }
 
 GrantsBody Decoder::take_grants() { return parser_->handler().take_grants(); }
+
+KeyBody Decoder::take_key() { return parser_->handler().take_key(); }
 
 }  // namespace earshot::api

@@ -15,6 +15,7 @@
 #include "core/decide.h"
 #include "service/explain.h"
 #include "service/grants.h"
+#include "service/keys.h"
 
 namespace earshot::api {
 
@@ -28,6 +29,9 @@ enum class Shape : std::uint8_t {
   // The same without expiresAt and note, or {"allOf":{"callId":…}} or {"allOf":{"userId":…}} in
   // place of the grants.
   grants_to_remove,
+  // {"scopes":[…],"expiresAt"?:…} or {"replaces":"…","overlapSeconds"?:…,"expiresAt"?:…}
+  key_to_make,
+  key_to_revoke,  // {"accessKey":"…"}
 };
 
 struct DecodeLimits {
@@ -43,6 +47,12 @@ struct GrantsBody {
   std::variant<std::monostate, CallId, UserId> all_of;
   bool is_dry_run = false;
   std::optional<core::Revision> if_revision;
+};
+
+// What a body about a key says.
+struct KeyBody {
+  service::OwnKeyRequest to_make;
+  std::string to_revoke;  // its access key
 };
 
 struct DecodeError {
@@ -75,6 +85,7 @@ class Decoder {
   std::vector<CallId> take_call_ids();
   std::vector<service::Pair> take_checks();
   GrantsBody take_grants();
+  KeyBody take_key();
 
  private:
   class Parser;

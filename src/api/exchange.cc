@@ -32,6 +32,11 @@ Exchange::Exchange(Setting& its_setting, std::string_view its_remote_address,
                    std::chrono::steady_clock::time_point its_received_at)
     : setting(its_setting), remote_address(its_remote_address), received_at(its_received_at) {}
 
+std::optional<std::size_t> Exchange::bytes_max() const {
+  if (route == nullptr || !route->takes_records) return std::nullopt;
+  return setting.options.directory_bytes_max;
+}
+
 void Exchange::end() {
   guard([this] { settle(); });
 }
@@ -46,7 +51,11 @@ void Exchange::settle() {
 }
 
 void Exchange::answer() {
-  if (is_too_long) return refuse_content(body_too_long(setting.options.body_bytes_max));
+  if (is_too_long) {
+    return refuse_content(route->takes_records
+                              ? records_too_long(setting.options.directory_bytes_max)
+                              : body_too_long(setting.options.body_bytes_max));
+  }
   if (fault) return refuse_content(*fault);
   if (decoder) {
     if (auto error = decoder->finish()) {
@@ -60,16 +69,42 @@ void Exchange::answer() {
 
 // The store is asked for the key: a revoked one gets 401 whatever comes with it.
 void Exchange::refuse_content(Problem problem) {
-  if (!is_key_from_memory) return send_problem(problem);
+  confirm_key(
+      [self = shared_from_this(), problem = std::move(problem)] { self->send_problem(problem); });
+}
+
+void Exchange::confirm_key(std::function<void()> go_on) {
+  if (!is_key_from_memory) return go_on();
   setting.store.look_up_key(
       principal->key->key.access_key,
-      [self = shared_from_this(), problem = std::move(problem)](Result<store::KeyPtr> key) {
+      [self = shared_from_this(), go_on = std::move(go_on)](Result<store::KeyPtr> key) {
         self->guard([&] {
           if (!key) return self->send_problem(failed(key.error()));
           if (!self->admission->is_admitted_with(*key)) return self->send_failure(denied({}));
-          self->send_problem(problem);
+          go_on();
         });
       });
+}
+
+void Exchange::wait_for_store(std::function<void()> work) {
+  auto place = setting.waiting.take_place(service::WaitingRequests::Kind::keys);
+  if (!place) return send_failure(unavailable("too many requests about keys"));
+  setting.waiting.submit(std::move(*place), [self = shared_from_this(), work = std::move(work)] {
+    if (self->reply.is_open()) self->guard(work);
+  });
+}
+
+bool Exchange::is_still_admitted() {
+  const auto key = service::look_up_key_now(setting.store, principal->key->key.access_key);
+  if (!key) {
+    send_failure(key.error());
+    return false;
+  }
+  if (!admission->is_admitted_with(*key)) {
+    send_failure(denied({}));
+    return false;
+  }
+  return true;
 }
 
 void Exchange::send(http::Response response) {
@@ -136,8 +171,12 @@ void Exchange::keep_path(std::string_view pattern) {
 void Exchange::finish(int status, const Problem* problem) {
   const Operation operation = route ? route->operation : Operation::none;
   setting.metrics->count_request(operation, status, std::chrono::steady_clock::now() - received_at);
-  if (problem != nullptr) setting.metrics->count_refusal(problem->reason);
-  if (problem == nullptr && pairs_changed == 0 && !is_sampled(id, setting.options.log_sample)) {
+  if (problem != nullptr) {
+    setting.metrics->count_refusal(problem->reason);
+    if (is_kept(problem->reason)) keep_refusal(*problem);
+  }
+  const bool has_changed = pairs_changed > 0 || has_loaded;
+  if (problem == nullptr && !has_changed && !is_sampled(id, setting.options.log_sample)) {
     return;
   }
   std::string company;
@@ -172,6 +211,34 @@ void Exchange::finish(int status, const Problem* problem) {
        {"revision", revision},
        {"duration_us", micros_since(received_at)},
        {"remote", remote_address}});
+}
+
+// Of whom nobody knows, no name is kept: it may be a secret in the wrong place.
+void Exchange::keep_refusal(const Problem& problem) {
+  store::Refusal refusal;
+  refusal.time = setting.options.clock();
+  refusal.reason = reason_name(problem.reason);
+  if (route) refusal.operation = operation_name(route->operation);
+  refusal.remote_address = remote_address.substr(0, kRefusalTextBytesMax);
+  refusal.request_id = id;
+  if (principal) {
+    refusal.company = principal->company();
+    refusal.access_key = principal->key->key.access_key;
+  } else if (refused_key) {
+    refusal.company = refused_key->company;
+    refusal.access_key = refused_key->key.access_key;
+  }
+  refusal.detail = problem.more.empty() ? problem.first : problem.more.front();
+  if (refused_key) {
+    const auto& expires_at = refused_key->key.expires_at;
+    const bool is_past = expires_at && *expires_at <= refusal.time;
+    refusal.detail = is_past ? "the key has expired" : "another secret than the key's";
+  }
+  if (refusal.detail.size() > kRefusalDetailBytesMax) {
+    refusal.detail.resize(kRefusalDetailBytesMax - 3);
+    refusal.detail += "...";
+  }
+  setting.refusals.collector().add(std::move(refusal));
 }
 
 }  // namespace earshot::api

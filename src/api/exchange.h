@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,12 +19,16 @@
 #include "api/options.h"
 #include "api/problem.h"
 #include "api/query.h"
+#include "api/refusal_log.h"
 #include "api/stream.h"
 #include "auth/credentials.h"
+#include "auth/key_uses.h"
 #include "base/digest.h"
 #include "base/random.h"
 #include "core/entry.h"
 #include "http/message.h"
+#include "service/directory.h"
+#include "service/waiting_requests.h"
 #include "store/store.h"
 
 namespace earshot::api {
@@ -42,6 +47,9 @@ struct Setting {
   const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   Feed* feed = nullptr;  // of the application, as are
   SharedPages* pages = nullptr;
+  auth::KeyUses key_uses{};
+  service::WaitingRequests waiting{{.directory = options.directory_requests_max}};
+  RefusalLog refusals{store, options.refusals_interval};
 };
 
 // The header Idempotency-Key: what it says, and what the body comes to.
@@ -61,10 +69,12 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   Exchange(Setting& its_setting, std::string_view its_remote_address,
            std::chrono::steady_clock::time_point its_received_at);
 
+  std::optional<std::size_t> bytes_max() const override;
   // The body. What the head alone could not decide is answered at its end, because a body that is
   // too long goes first.
   void piece(std::string_view bytes) override {
     if (decoder) decoder->piece(bytes);
+    if (upload) upload->piece(bytes);
     if (idempotency) idempotency->body.update(bytes);
   }
   void end() override;
@@ -82,6 +92,15 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   void send_problem(const Problem& problem);
   // Refuses what was sent, without asking the store for it.
   void refuse_content(Problem problem);
+  // Answers later: `work` is called on the thread of requests that wait, unless nobody is there any
+  // more to be answered. The request is refused where too many wait.
+  void wait_for_store(std::function<void()> work);
+  // Whether the key still lets the request in; else it is refused. Waits for the store.
+  bool is_still_admitted();
+  store::Origin origin() const { return {id, principal->key->key.access_key}; }
+  // Goes on where the key still lets the request in, as the store knows it; else refuses. For an
+  // operation that gives the store no asker. May go on later, on a thread of the store.
+  void confirm_key(std::function<void()> go_on);
   // What a store or service answered in place of a result.
   void send_failure(const Error& error);
   // 200 with the bytes that `encoder` gives: whole, or in pieces where they are many. The revision
@@ -126,7 +145,8 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::string remote_address;
   std::chrono::steady_clock::time_point received_at;
   std::optional<auth::Principal> principal;
-  // The principal's asker, where it has one; of a reader that may stay long in any case.
+  store::KeyPtr refused_key;  // known by its name, and not let in: the secret is wrong, or it ended
+  // The principal's asker, where it has one; of a request that waits, or may stay long, always.
   std::shared_ptr<const auth::Admission> admission;
   bool is_key_from_memory = false;  // and the store may know better
   // What is wrong with the head, of what is told only once the body has been seen to be not too
@@ -139,16 +159,19 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   std::optional<store::ChangesPosition> last_event;  // the reader has come up to it
   std::optional<Idempotency> idempotency;            // where the head has a key for it
   std::optional<Decoder> decoder;                    // until the body has been read
+  std::optional<service::RecordsUpload> upload;
   bool is_too_long = false;
   // What has to be there before the request can be answered: the end of the body, and a key that
   // was looked up and lets it in. Who brings the last of it answers.
   std::atomic<int> awaited{1};
   // What a change came to.
   std::size_t pairs_changed = 0;
+  bool has_loaded = false;  // records were applied
   core::Revision revision = 0;
 
  private:
   void fail(const std::exception& exception);
+  void keep_refusal(const Problem& problem);
 
   std::string path_text_;  // of keep_path()
   bool repeated_ = false;

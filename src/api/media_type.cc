@@ -9,8 +9,6 @@
 namespace earshot::api {
 namespace {
 
-constexpr std::string_view kMediaType = "application/json";
-
 bool is_token_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
@@ -86,15 +84,13 @@ bool take_parameter(ParameterReader& reader) {
   return !equals_ignoring_case(name, "charset") || equals_ignoring_case(value, "utf-8");
 }
 
-}  // namespace
-
-bool is_json_media_type(std::string_view content_type) {
-  if (content_type == kMediaType) return true;
-  if (content_type.size() < kMediaType.size() ||
-      !equals_ignoring_case(content_type.substr(0, kMediaType.size()), kMediaType)) {
+bool is_media_type(std::string_view content_type, std::string_view wanted) {
+  if (content_type == wanted) return true;
+  if (content_type.size() < wanted.size() ||
+      !equals_ignoring_case(content_type.substr(0, wanted.size()), wanted)) {
     return false;
   }
-  ParameterReader reader(content_type.substr(kMediaType.size()));
+  ParameterReader reader(content_type.substr(wanted.size()));
   for (;;) {
     reader.skip_space();
     if (reader.done()) return true;
@@ -103,6 +99,16 @@ bool is_json_media_type(std::string_view content_type) {
     if (reader.done() || reader.at(';')) continue;  // an empty parameter is allowed
     if (!take_parameter(reader)) return false;
   }
+}
+
+}  // namespace
+
+bool is_json_media_type(std::string_view content_type) {
+  return is_media_type(content_type, "application/json");
+}
+
+bool is_ndjson_media_type(std::string_view content_type) {
+  return is_media_type(content_type, "application/x-ndjson");
 }
 
 bool accepts_events(std::string_view accept) {

@@ -7,15 +7,35 @@ namespace earshot::api {
 namespace {
 
 constexpr std::array<std::string_view, kReasons> kReasonNames = {
-    "path",           "method",          "credentials",
-    "scope",          "rate_per_second", "rate_per_day",
-    "body_too_long",  "media_type",      "parameter",
-    "json",           "too_many_ids",    "unknown_calls",
-    "unknown_users",  "history",         "changed_calls",
-    "key_in_use",     "key_used",        "too_many_streams",
-    "not_ready",      "unavailable",     "fault",
-    "malformed_head", "head_too_long",   "request_too_slow",
-    "expectation",    "transfer_coding", "http_version",
+    "path",
+    "method",
+    "credentials",
+    "scope",
+    "rate_per_second",
+    "rate_per_day",
+    "body_too_long",
+    "media_type",
+    "parameter",
+    "json",
+    "too_many_ids",
+    "unknown_calls",
+    "unknown_users",
+    "unknown_key",
+    "records",
+    "history",
+    "changed_calls",
+    "key_in_use",
+    "key_used",
+    "too_many_streams",
+    "not_ready",
+    "unavailable",
+    "fault",
+    "malformed_head",
+    "head_too_long",
+    "request_too_slow",
+    "expectation",
+    "transfer_coding",
+    "http_version",
 };
 
 constexpr std::string_view kChallenge = R"(Basic realm="earshot", charset="UTF-8")";
@@ -95,6 +115,27 @@ Problem body_too_long(std::size_t bytes_max) {
   return problem;
 }
 
+Problem records_too_long(std::size_t bytes_max) {
+  Problem problem = body_too_long(bytes_max);
+  problem.more.back() +=
+      " in one request; send the records in several, each a unit of its own: users and calls "
+      "before "
+      "the shares and grants that name them";
+  return problem;
+}
+
+Problem bad_records(std::string what) {
+  Problem problem = make_problem(400, Reason::records, "Bad records");
+  problem.more.push_back(std::move(what));
+  return problem;
+}
+
+Problem scope_lacking(std::string what) {
+  Problem problem = make_problem(403, Reason::scope, "Forbidden");
+  problem.more.push_back(std::move(what));
+  return problem;
+}
+
 Problem unsupported_media_type(std::string what) {
   Problem problem = make_problem(415, Reason::media_type, "Unsupported Media Type");
   problem.more.push_back(std::move(what));
@@ -138,6 +179,8 @@ Problem no_such_call(CallId id) {
 Problem no_such_user(UserId id) {
   return make_problem(404, Reason::unknown_users, "User ID " + to_string(id) + " was not found");
 }
+
+Problem no_such_key() { return make_problem(404, Reason::unknown_key, "Access key was not found"); }
 
 Problem history_gone(std::string what) {
   Problem problem = make_problem(410, Reason::history, "History is not kept that far back");

@@ -32,6 +32,8 @@ enum class Reason : std::uint8_t {
   too_many_ids,
   unknown_calls,
   unknown_users,
+  unknown_key,
+  records,
   history,
   changed_calls,
   key_in_use,
@@ -71,6 +73,10 @@ Problem access_denied();
 Problem scope_missing(std::string_view scope);
 Problem rate_exceeded(auth::RateLimiter::Refusal refusal, const auth::RateLimits& limits);
 Problem body_too_long(std::size_t bytes_max);
+Problem records_too_long(std::size_t bytes_max);
+Problem bad_records(std::string what);
+// What is asked for needs a scope that the key lacks, beside the one of the operation.
+Problem scope_lacking(std::string what);
 Problem unsupported_media_type(std::string what);
 Problem bad_request(std::string what);
 Problem bad_json(std::string what);
@@ -79,6 +85,7 @@ Problem unknown_calls(std::span<const CallId> ids);
 Problem unknown_users(std::span<const UserId> ids);
 Problem no_such_call(CallId id);
 Problem no_such_user(UserId id);
+Problem no_such_key();
 Problem history_gone(std::string what);
 Problem calls_changed(std::span<const CallId> ids);
 Problem key_in_use();

@@ -28,12 +28,16 @@ struct Route {
   Operation operation = Operation::none;
   Surface surface = Surface::gong;
   std::string_view scope{};
-  std::optional<Shape> body{};  // nothing: none is looked at
+  std::optional<Shape> body{};  // of JSON; nothing: none is looked at
+  bool takes_records = false;   // the body is lines of records
+  bool waits = false;           // for the store, on a thread that may; its key is looked up there
   bool takes_revision = false;  // x-earshot-revision says which is the oldest to answer from
   bool takes_idempotency_key = false;
   Parameters parameters = 0;            // of the query
   bool takes_readers = false;           // who may stay: as a stream of events, or waiting
   void (*answer)(Exchange&) = nullptr;  // null for neighbours
+
+  bool takes_body() const { return body.has_value() || takes_records; }
 };
 
 // Which tables an address serves.

@@ -165,6 +165,7 @@ class ApplicationTest : public testing::Test {
 
   void make(Options options, auth::RateLimits limits = {}) {
     options.clock = [] { return kNow; };
+    options.refusals_interval = std::chrono::hours(1);  // a test brings them to the store itself
     application_.reset();
     limiter_ = std::make_unique<auth::RateLimiter>(limits);
     application_ = std::make_unique<Application>(store_, *limiter_, std::move(options));

@@ -52,6 +52,22 @@ Result<std::uint64_t> parse_revision(const std::string& text) {
   return parse_count(text, 0, kIdMax);
 }
 
+Result<client::Position> parse_position_text(const std::string& text) {
+  if (const auto position = client::parse_position(text)) return *position;
+  return invalid_argument("'" + text + "' is no position, such as 7 or 7.1000");
+}
+
+// Not in seconds without saying so, either.
+Result<std::chrono::seconds> parse_overlap(const std::string& text) {
+  const auto duration = parse_duration(text);
+  const bool has_unit = text.find_first_not_of("0123456789") != std::string::npos;
+  if (!duration || !has_unit || duration->count() % 1000 != 0) {
+    return invalid_argument("'" + text +
+                            "' is no duration in whole seconds, such as 7d, 12h or 0s");
+  }
+  return std::chrono::duration_cast<std::chrono::seconds>(*duration);
+}
+
 Result<std::string> parse_note(const std::string& text) {
   if (text.size() <= records::kNoteBytesMax) return text;
   return invalid_argument("is longer than " + std::to_string(records::kNoteBytesMax) + " bytes");
@@ -224,6 +240,11 @@ Result<Task> parse_change(client::ChangeGrants change, ClientParser& parser,
   return parser.task(std::move(change));
 }
 
+void declare_key_expiry(ClientParser& parser, client::CreateKey& create) {
+  parser.value("--expires", "when the key ends, or how long it lasts; not given: never",
+               "TIME|DURATION", parse_expiry, [&create](Time time) { create.expires_at = time; });
+}
+
 }  // namespace
 
 Result<Task> parse_give(const Invocation& invocation) {
@@ -308,6 +329,76 @@ Result<Task> parse_why(const Invocation& invocation) {
   if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
   TRY(check_moment(why.moment));
   return parser.task(why);
+}
+
+Result<Task> parse_changes(const Invocation& invocation) {
+  ClientParser parser("changes",
+                      "Prints what changed, by which key and when, in the order in which it did. "
+                      "With --follow it goes on with what comes, over lost connections too.");
+  client::ListChanges list;
+  parser.value("--after", "what is behind this revision, or behind the first N changes of it",
+               "REVISION[.N]", parse_position_text,
+               [&list](client::Position position) { list.after = position; });
+  parser.value("-n,--last", "only the last N revisions; with --follow, where nothing is said: 10",
+               "N", parse_revision, [&list](std::uint64_t last) { list.last = last; });
+  parser.id<CallId>("--call", "only what concerns this call",
+                    [&list](CallId id) { list.call = id; });
+  parser.id<UserId>("--user", "only what concerns this user",
+                    [&list](UserId id) { list.user = id; });
+  parser.flag("-f,--follow", list.follows, "then print what comes, until it is interrupted");
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  if (list.after && list.last) return invalid_argument("--after and --last: give one of them");
+  return parser.task(list);
+}
+
+Result<Task> parse_refusals(const Invocation& invocation) {
+  ClientParser parser("refusals",
+                      "Lists requests of the company's keys that were refused, the newest first.");
+  client::ListRefusals list;
+  parser.value(
+      "--limit", "only the newest N; not given: all that are kept", "N",
+      [](const std::string& text) { return parse_count(text, 1, kIdMax); },
+      [&list](std::uint64_t limit) { list.limit = limit; });
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  return parser.task(list);
+}
+
+Result<Task> parse_keys_list(const Invocation& invocation) {
+  ClientParser parser("keys list", "Lists the company's access keys, without secrets.");
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  return parser.task(client::ListKeys{});
+}
+
+Result<Task> parse_keys_create(const Invocation& invocation) {
+  ClientParser parser("keys create",
+                      "Makes an access key and prints accessKey:secret, once: what a file for "
+                      "--key-file holds. It may do no more than the key that asks.");
+  client::CreateKey create;
+  parser.scopes(create.scopes);
+  declare_key_expiry(parser, create);
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  return parser.task(std::move(create));
+}
+
+Result<Task> parse_keys_rotate(const Invocation& invocation) {
+  ClientParser parser("keys rotate",
+                      "Makes a key with the scopes of another, and prints accessKey:secret, once. "
+                      "The other one goes on for a while, so that nothing stands still meanwhile.");
+  client::CreateKey create;
+  parser.text("ACCESSKEY", create.replaces, "the key that is to end", "ACCESSKEY")->required();
+  parser.value("--overlap", "how long that one goes on; not given: a day", "TIME", parse_overlap,
+               [&create](std::chrono::seconds overlap) { create.overlap = overlap; });
+  declare_key_expiry(parser, create);
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  return parser.task(std::move(create));
+}
+
+Result<Task> parse_keys_revoke(const Invocation& invocation) {
+  ClientParser parser("keys revoke", "Ends an access key of the company, at once.");
+  client::RevokeKey revoke;
+  parser.text("ACCESSKEY", revoke.access_key, "the key's name", "ACCESSKEY")->required();
+  if (auto help = TRY(parser.read(invocation))) return Task(std::move(*help));
+  return parser.task(std::move(revoke));
 }
 
 }  // namespace earshot::cli

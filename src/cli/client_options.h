@@ -15,5 +15,11 @@ Result<Task> parse_list(const Invocation& invocation);
 Result<Task> parse_check(const Invocation& invocation);
 Result<Task> parse_who(const Invocation& invocation);
 Result<Task> parse_why(const Invocation& invocation);
+Result<Task> parse_changes(const Invocation& invocation);
+Result<Task> parse_refusals(const Invocation& invocation);
+Result<Task> parse_keys_list(const Invocation& invocation);
+Result<Task> parse_keys_create(const Invocation& invocation);
+Result<Task> parse_keys_rotate(const Invocation& invocation);
+Result<Task> parse_keys_revoke(const Invocation& invocation);
 
 }  // namespace earshot::cli

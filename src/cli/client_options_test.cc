@@ -117,6 +117,65 @@ TEST(ClientOptions, OfListSayWhichOfTwoListsIsMeant) {
   EXPECT_EQ(grants.calls, (std::vector{CallId{5}, CallId{6}}));
 }
 
+TEST(ClientOptions, OfChangesSayWhereToBegin) {
+  const auto all = question<client::ListChanges>("changes");
+  EXPECT_FALSE(all.after || all.last || all.call || all.user || all.follows);
+  const auto after = question<client::ListChanges>("changes --after 7.1000 --call 5 --user 34 -f");
+  EXPECT_EQ(after.after, (client::Position{7, 1000}));
+  EXPECT_EQ(after.call, CallId{5});
+  EXPECT_EQ(after.user, UserId{34});
+  EXPECT_TRUE(after.follows);
+  for (const std::string line : {"changes -n 3", "changes -n3", "changes --last 3"}) {
+    // The command line outweighs the variable, by letter too.
+    const auto last = command(line, {{"EARSHOT_KEY", kKey}, {"EARSHOT_LAST", "4"}});
+    EXPECT_EQ(std::get<client::ListChanges>(last.question).last, 3U) << line;
+  }
+  const auto by_variable = command("changes", {{"EARSHOT_KEY", kKey}, {"EARSHOT_LAST", "4"}});
+  EXPECT_EQ(std::get<client::ListChanges>(by_variable.question).last, 4U);
+}
+
+TEST(ClientOptions, OfKeysAndRefusals) {
+  EXPECT_TRUE(std::holds_alternative<client::ListKeys>(command("keys").question));
+  EXPECT_TRUE(command("keys --json").as_json);
+  EXPECT_TRUE(std::holds_alternative<client::ListKeys>(command("keys list").question));
+  const auto create =
+      question<client::CreateKey>("keys create --scope a:b --scope c:d --expires 9000-01-01");
+  EXPECT_EQ(create.scopes, (std::vector<std::string>{"a:b", "c:d"}));
+  EXPECT_EQ(create.replaces, "");
+  EXPECT_EQ(create.expires_at, parse_time("9000-01-01T00:00:00Z"));
+  const auto rotate = question<client::CreateKey>("keys rotate OLD --overlap 12h");
+  EXPECT_EQ(rotate.replaces, "OLD");
+  EXPECT_EQ(rotate.overlap, std::chrono::hours(12));
+  EXPECT_FALSE(question<client::CreateKey>("keys rotate OLD").overlap);
+  EXPECT_EQ(question<client::CreateKey>("keys rotate OLD --overlap 0s").overlap,
+            std::chrono::seconds(0));
+  EXPECT_EQ(question<client::RevokeKey>("keys revoke OLD").access_key, "OLD");
+  EXPECT_FALSE(question<client::ListRefusals>("refusals").limit);
+  EXPECT_EQ(question<client::ListRefusals>("refusals --limit 3").limit, 3U);
+  const auto help = parse("keys --help");
+  ASSERT_TRUE(help);
+  EXPECT_NE(std::get<Text>(*help).text.find("earshot keys rotate ACCESSKEY"), std::string::npos);
+  const struct {
+    std::string line, error;
+  } rows[] = {
+      {"changes --after 7.0", "--after: '7.0' is no position"},
+      {"changes --after 3 --last 3", "--after and --last: give one of them"},
+      {"changes -n x", "--last: 'x' is no number"},
+      {"keys create", "usage: earshot keys create --scope SCOPE..."},
+      {"keys create --scope A:b", "'A:b' is no scope"},
+      {"keys rotate", "usage: earshot keys rotate ACCESSKEY"},
+      {"keys rotate OLD --overlap 3600", "--overlap: '3600' is no duration"},
+      {"keys rotate OLD --overlap 250ms", "--overlap: '250ms' is no duration"},
+      {"keys delete OLD", "keys: say list, create, rotate or revoke"},
+      {"refusals --limit 0", "--limit: '0' is no number"},
+  };
+  for (const auto& row : rows) {
+    const auto task = parse(row.line);
+    ASSERT_FALSE(task) << row.line;
+    EXPECT_NE(task.error().message.find(row.error), std::string::npos) << task.error().message;
+  }
+}
+
 TEST(ClientOptions, KeepSecretsOffTheCommandLineAndTheWire) {
   const struct {
     std::string line;

@@ -8,12 +8,13 @@
 namespace earshot::cli {
 namespace {
 
-constexpr std::array<std::pair<Verb, std::string_view>, 7> kVerbs = {{
+constexpr std::array<std::pair<Verb, std::string_view>, 8> kVerbs = {{
     {Verb::load, "load"},
     {Verb::dump, "dump"},
     {Verb::key_create, "key create"},
     {Verb::key_list, "key list"},
     {Verb::key_revoke, "key revoke"},
+    {Verb::refusal_list, "refusal list"},
     {Verb::backup, "backup"},
     {Verb::verify, "verify"},
 }};
@@ -36,7 +37,7 @@ Status set_field(Command& command, std::string_view name, std::string_view value
   } else if (name == "directory") {
     command.directory = value;
   } else if (name == "company") {
-    command.company = parse_id<CompanyId>(value);
+    command.company = value == "0" ? CompanyId{} : parse_id<CompanyId>(value);
     if (!command.company) return not_understood();
   } else if (name == "scope") {
     command.scopes.emplace_back(value);

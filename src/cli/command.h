@@ -14,19 +14,29 @@
 
 namespace earshot::cli {
 
-enum class Verb : std::uint8_t { load, dump, key_create, key_list, key_revoke, backup, verify };
+enum class Verb : std::uint8_t {
+  load,
+  dump,
+  key_create,
+  key_list,
+  key_revoke,
+  refusal_list,
+  backup,
+  verify
+};
 
 struct Command {
   Verb verb = Verb::verify;
   // load, verify --head: the file's, for messages; what is in it comes as a descriptor
   std::string name;
-  std::string directory;             // backup: absolute
-  std::optional<CompanyId> company;  // key create; key list: only of this one
-  std::vector<std::string> scopes;   // key create
-  std::optional<Time> expires_at;    // key create
-  std::string access_key;            // key revoke
-  std::string public_key;            // verify --head: PEM
-  bool as_json = false;              // key create, key list, verify
+  std::string directory;  // backup: absolute
+  // key create; key list, refusal list: only of this one. 0: refusals of none
+  std::optional<CompanyId> company;
+  std::vector<std::string> scopes;  // key create
+  std::optional<Time> expires_at;   // key create
+  std::string access_key;           // key revoke
+  std::string public_key;           // verify --head: PEM
+  bool as_json = false;             // key create, key list, refusal list, verify
   friend bool operator==(const Command&, const Command&) = default;
 };
 

@@ -108,7 +108,11 @@ every line is one JSON object.
 Lists are printed as they come, and always whole: where that fails, the exit status says so.
 .PP
 A request that gets no answer, or is told to come back later, is repeated. That is safe for changes
-too, since each carries an idempotency key.
+too, since each carries an idempotency key. What makes or revokes keys is not repeated.
+.PP
+.B earshot keys
+is
+.BR "earshot keys list" .
 )";
 
 constexpr std::pair<std::string_view, std::string_view> kStatuses[] = {
@@ -161,6 +165,18 @@ Take away all that was given to a user who leaves, and see first what that is:
 .EX
 earshot remove \-\-all\-of\-user 34 \-\-dry\-run
 earshot remove \-\-all\-of\-user 34
+.EE
+.PP
+Watch what changes, and by whom:
+.PP
+.EX
+earshot changes \-\-follow
+.EE
+.PP
+Make a key, into a file that only you may read:
+.PP
+.EX
+(umask 077; earshot keys create \-\-scope earshot:access:read > reader.key)
 .EE
 .PP
 In a script:

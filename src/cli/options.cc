@@ -110,6 +110,10 @@ void declare_limits(Parser& parser, ServeOptions& options) {
   constexpr std::uint64_t kMany = 1'000'000;
   parser.bytes("--head-bytes-max", limits.head_bytes_max, "longest head of a request; more is 431");
   parser.bytes("--body-bytes-max", limits.body_bytes_max, "longest body; more is 413");
+  parser.bytes("--directory-bytes-max", options.api.directory_bytes_max,
+               "longest body of records, which are one unit; more is 413");
+  parser.count("--directory-requests-max", options.api.directory_requests_max, 1, 10'000,
+               "requests that bring records or wait to apply them; more are 503");
   parser.count("--nesting-max", options.api.limits.nesting_max, 4, 1000,
                "deepest nesting of JSON; more is 400");
   parser.count("--ids-max", options.api.limits.ids_max, 1, 10 * kMany,
@@ -212,6 +216,19 @@ void declare_serve(Parser& parser, ServeOptions& options, ServeTexts& texts) {
                "TIME", parse_duration, [&options](std::chrono::milliseconds time) {
                  options.store.retention = std::chrono::duration_cast<std::chrono::seconds>(time);
                });
+  parser.value(
+      "--store-retention-revisions",
+      "keep so many revisions of each company, the newest; not given: all", "N",
+      [](const std::string& text) { return parse_count(text, 1, INT64_MAX); },
+      [&options](std::uint64_t count) { options.store.retention_revisions = count; });
+  parser.count("--refusals-max", options.store.refusals.per_company, 1, 1'000'000,
+               "keep so many refused requests of each company, and of none; the oldest go");
+  parser
+      .value("--refusals-keep", "keep refused requests so long", "TIME", parse_duration,
+             [&options](std::chrono::milliseconds time) {
+               options.store.refusals.keep = std::chrono::duration_cast<std::chrono::seconds>(time);
+             })
+      ->default_str("30d");
   parser
       .value("--idempotency-keep",
              "answer a request with the Idempotency-Key of an earlier one as that was, for so long",
@@ -263,6 +280,8 @@ Result<Task> parse_serve(const Invocation& invocation) {
   if (is_database) {
     options.postgres.url = std::exchange(options.store.directory, {});
     options.postgres.retention = options.store.retention;
+    options.postgres.retention_revisions = options.store.retention_revisions;
+    options.postgres.refusals = options.store.refusals;
     options.postgres.idempotency_keep = options.store.idempotency_keep;
     TRY(check_store_times(options.postgres));
     TRY(check_replica(options.postgres.replica_url));
@@ -287,16 +306,6 @@ Result<Task> parse_serve(const Invocation& invocation) {
   return Task(std::move(options));
 }
 
-// "api:call-user-access:read": words of letters, digits and dashes, with colons between.
-bool is_scope(std::string_view text) {
-  if (text.empty() || text.size() > records::kScopeCharsMax || text.front() == ':' ||
-      text.back() == ':')
-    return false;
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
-  });
-}
-
 void declare_key_create(Parser& parser, Command& command) {
   parser
       .value(
@@ -307,14 +316,7 @@ void declare_key_create(Parser& parser, Command& command) {
           },
           [&command](CompanyId id) { command.company = id; })
       ->required();
-  std::string known;
-  for (const auto scope : auth::kKnownScopes) known += "\n" + std::string(scope);
-  parser.suggest("--scope", {auth::kKnownScopes.begin(), auth::kKnownScopes.end()});
-  parser.texts("--scope", command.scopes, "what the key may do; may come again:" + known, "SCOPE")
-      ->required()
-      ->check([](const std::string& scope) {
-        return is_scope(scope) ? std::string() : "'" + scope + "' is no scope";
-      });
+  parser.scopes(command.scopes);
   parser.value(
       "--expires", "when the key ends, such as 2027-01-01T00:00:00Z; not given: never", "TIME",
       [](const std::string& text) -> Result<Time> {
@@ -349,6 +351,10 @@ std::string description_of(Verb verb) {
       return "Lists access keys, without secrets.";
     case Verb::key_revoke:
       return "Ends an access key, at once.";
+    case Verb::refusal_list:
+      return "Lists requests that were refused, the newest of each company first. Those of none "
+             "are "
+             "under company 0, and every company with a key is listed.";
     case Verb::backup:
       return "Copies the store into a directory that must not exist yet; serve opens it.";
     case Verb::verify:
@@ -380,6 +386,17 @@ Result<Task> parse_store_command(Verb verb, const Invocation& invocation) {
       break;
     case Verb::backup:
       parser.text("DIR", command.directory, "where to", "DIR")->required();
+      break;
+    case Verb::refusal_list:
+      parser.value(
+          "--company", "only of this company; 0: of none", "ID",
+          [](const std::string& text) -> Result<CompanyId> {
+            if (text == "0") return CompanyId{};
+            if (const auto id = parse_id<CompanyId>(text)) return *id;
+            return invalid_argument("'" + text + "' is no id");
+          },
+          [&command](CompanyId id) { command.company = id; });
+      parser.flag("--json", command.as_json, "print JSON");
       break;
     case Verb::verify:
       parser.text("--head", command.name,
@@ -475,6 +492,7 @@ constexpr CommandEntry kOfServers[] = {
     {"key create", "make an access key; its secret is shown once", parse_verb<Verb::key_create>},
     {"key list", "list the keys, without secrets", parse_verb<Verb::key_list>},
     {"key revoke", "end a key, at once", parse_verb<Verb::key_revoke>},
+    {"refusal list", "list the requests that were refused", parse_verb<Verb::refusal_list>},
     {"backup", "copy the store, while it is served too", parse_verb<Verb::backup>},
     {"verify", "check that the store is sound", parse_verb<Verb::verify>},
     {"migrate", "make or upgrade the tables of a PostgreSQL database", parse_migrate},
@@ -486,6 +504,12 @@ constexpr CommandEntry kOfClients[] = {
     {"list", "list the calls that a user may hear, or who was given calls", parse_list},
     {"give", "give users access to calls", parse_give},
     {"remove", "take away what was given", parse_remove},
+    {"changes", "print what changed, by whom, and follow what comes", parse_changes},
+    {"refusals", "list requests that were refused", parse_refusals},
+    {"keys list", "list the access keys, and when each was last used", parse_keys_list},
+    {"keys create", "make an access key; its secret is shown once", parse_keys_create},
+    {"keys rotate", "make a key in place of another, which goes on for a while", parse_keys_rotate},
+    {"keys revoke", "end a key, at once", parse_keys_revoke},
 };
 constexpr CommandEntry kOfTheProgram[] = {
     {"completion", "print completion for bash, zsh or fish", parse_completion},
@@ -532,13 +556,24 @@ Result<Task> parse_help(const Invocation& invocation) {
 }
 
 // Of a command that is only the first of two words.
-Result<Task> help_about_key(std::span<const std::string> arguments) {
+Result<Task> parse_first_word(const std::string& word, std::span<const std::string> arguments,
+                              const Environment& environment) {
+  const bool is_of_clients = word == "keys";
   if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) {
-    return Task(Text{"earshot key: the access keys of companies\n\n" +
-                     overview_of(kOfServers, "key ") +
-                     "\n`earshot key create --help` and the like list the options.\n"});
+    const std::string overview =
+        is_of_clients ? overview_of(kOfClients, "keys ") : overview_of(kOfServers, "key ");
+    return Task(Text{"earshot " + word + ": the access keys of " +
+                     (is_of_clients ? "your company, by its server" : "companies, in a store") +
+                     "\n\n" + overview + "\n`earshot " + word +
+                     " create --help` and the like list the options.\n"});
   }
-  return invalid_argument("key: say create, list or revoke; see earshot key --help");
+  if (!is_of_clients) {
+    return invalid_argument("key: say create, list or revoke; see earshot key --help");
+  }
+  if (arguments.empty() || arguments[0].starts_with('-')) {
+    return parse_keys_list({arguments, environment});
+  }
+  return invalid_argument("keys: say list, create, rotate or revoke; see earshot keys --help");
 }
 
 }  // namespace
@@ -563,7 +598,10 @@ Result<Task> parse_command_line(std::span<const std::string> arguments,
     if (command.name == word) return command.parse({arguments.subspan(1), environment});
     if (command.name == two_words) return command.parse({arguments.subspan(2), environment});
   }
-  if (word == "key") return help_about_key(arguments.subspan(1));
+  if (word == "key" || word == "keys") {
+    return parse_first_word(word, arguments.subspan(1), environment);
+  }
+  if (word == "refusal") return invalid_argument("refusal: say refusal list");
   return invalid_argument("no such command: " + word + "; see earshot --help");
 }
 

@@ -117,6 +117,9 @@ TEST(ServeOptions, HaveTheDocumentedDefaults) {
   EXPECT_EQ(options.store.directory, "./earshot-data");
   EXPECT_EQ(options.store.free_bytes_min, 512ULL << 20);
   EXPECT_FALSE(options.store.retention);
+  EXPECT_FALSE(options.store.retention_revisions);
+  EXPECT_EQ(options.store.refusals.per_company, 10'000U);
+  EXPECT_EQ(options.store.refusals.keep, std::chrono::hours(30 * 24));
   EXPECT_EQ(options.store.idempotency_keep, std::chrono::hours(24));
   EXPECT_EQ(options.api.limits.nesting_max, 64U);
   EXPECT_EQ(options.api.limits.ids_max, 100'000U);
@@ -133,7 +136,8 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
       "--listen 127.0.0.1:0 --store /s --load a --load b --demo --admin-listen 127.0.0.1:1 "
       "--drain-delay 5s --rate-per-second 3 --rate-per-day=10000 --cache-bytes 1MiB "
       "--block-cache-bytes 2MiB --load-memory-bytes 3MiB --store-free-bytes-min 0 "
-      "--store-retention 30d --idempotency-keep 2d --threads 7 "
+      "--store-retention 30d --idempotency-keep 2d --threads 7 --store-retention-revisions 12 "
+      "--refusals-max 13 --refusals-keep 14h "
       "--head-bytes-max 4KiB --body-bytes-max 1KiB --nesting-max 8 --ids-max 9 --idle-time 1s "
       "--request-time 2s --write-time 3s --connections-max 10 --connections-per-address-max 11 "
       "--log-requests 0.25 --drain-time 4s");
@@ -152,6 +156,9 @@ TEST(ServeOptions, AreTakenFromTheCommandLine) {
   EXPECT_EQ(options.store.load_memory_bytes, 3U << 20);
   EXPECT_EQ(options.store.free_bytes_min, 0U);
   EXPECT_EQ(options.store.retention, std::chrono::hours(30 * 24));
+  EXPECT_EQ(options.store.retention_revisions, 12U);
+  EXPECT_EQ(options.store.refusals.per_company, 13U);
+  EXPECT_EQ(options.store.refusals.keep, std::chrono::hours(14));
   EXPECT_EQ(options.store.idempotency_keep, std::chrono::hours(2 * 24));
   EXPECT_EQ(options.server.threads, 7U);
   EXPECT_EQ(options.server.limits.head_bytes_max, 4096U);
@@ -194,7 +201,11 @@ TEST(ServeOptions, TakeADatabaseInPlaceOfADirectory) {
   const ServeOptions options = serve(
       "--store postgresql://db/x --store-connections 3 --store-statement-time 1s "
       "--store-request-time 4s --primary-proof-ms 0 --store-replica postgres://r/x "
-      "--store-retention 1d --idempotency-keep 100h");
+      "--store-retention 1d --idempotency-keep 100h --store-retention-revisions 5 "
+      "--refusals-max 6 --refusals-keep 7h");
+  EXPECT_EQ(options.postgres.retention_revisions, 5U);
+  EXPECT_EQ(options.postgres.refusals.per_company, 6U);
+  EXPECT_EQ(options.postgres.refusals.keep, std::chrono::hours(7));
   EXPECT_EQ(options.postgres.url, "postgresql://db/x");
   EXPECT_EQ(options.store.directory, "");
   EXPECT_EQ(options.postgres.connections, 3U);

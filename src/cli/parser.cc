@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "auth/scopes.h"
+#include "records/limits.h"
+
 namespace earshot::cli {
 namespace {
 
@@ -62,6 +65,24 @@ CLI::Option* Parser::choice(const std::string& name, std::vector<std::string>& v
   return option;
 }
 
+void Parser::scopes(std::vector<std::string>& scopes) {
+  // "api:call-user-access:read": words of letters, digits and dashes, with colons between.
+  const auto check = [](const std::string& scope) {
+    const bool is_scope =
+        !scope.empty() && scope.size() <= records::kScopeCharsMax && scope.front() != ':' &&
+        scope.back() != ':' && std::ranges::all_of(scope, [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':';
+        });
+    return is_scope ? std::string() : "'" + scope + "' is no scope";
+  };
+  std::string known;
+  for (const auto scope : auth::kKnownScopes) known += "\n" + std::string(scope);
+  suggest("--scope", {auth::kKnownScopes.begin(), auth::kKnownScopes.end()});
+  texts("--scope", scopes, "what the key may do; may come again:" + known, "SCOPE")
+      ->required()
+      ->check(check);
+}
+
 Result<std::optional<Text>> Parser::parse(const Invocation& invocation) {
   if (invocation.syntax != nullptr) {
     describe(*invocation.syntax);
@@ -97,7 +118,10 @@ std::vector<std::string> Parser::with_environment(const Invocation& invocation) 
     if (!name.starts_with("--") || name == "--help") continue;
     const bool is_given =
         std::ranges::any_of(invocation.arguments, [&](const std::string& argument) {
-          return argument == name || argument.starts_with(name + "=");
+          return argument == name || argument.starts_with(name + "=") ||
+                 std::ranges::any_of(option->get_snames(), [&](const std::string& letter) {
+                   return argument.starts_with("-" + letter);
+                 });
         });
     if (is_given) continue;
     if (const auto value = invocation.environment(variable_of(name))) {

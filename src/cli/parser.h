@@ -54,7 +54,7 @@ class Parser {
   template <class Read, class Keep>
   CLI::Option* value(const std::string& name, const std::string& help, const std::string& type,
                      Read read, Keep keep) {
-    const auto take = [name, read, keep](const std::string& text) {
+    const auto take = [name = long_name(name), read, keep](const std::string& text) {
       auto result = read(text);
       if (!result) throw CLI::ValidationError(name, result.error().message);
       keep(*result);
@@ -92,6 +92,9 @@ class Parser {
         ->default_str(std::to_string(number));
   }
 
+  // --scope, of a key that is made.
+  void scopes(std::vector<std::string>& scopes);
+
   // Whether it was said by any means. REQUIRES: parse() was called, and the option is declared.
   bool is_given(const std::string& name) const { return app_.get_option(name)->count() > 0; }
 
@@ -99,6 +102,8 @@ class Parser {
   Result<std::optional<Text>> parse(const Invocation& invocation);
 
  private:
+  // "-n,--last" is called --last.
+  static std::string long_name(const std::string& name) { return name.substr(name.find(',') + 1); }
   static CLI::Option* with_type(CLI::Option* option, const std::string& type) {
     // The name of a positional argument says it already.
     return option->type_name(option->get_positional() ? "" : type);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "api/head.h"
@@ -109,6 +110,63 @@ Done run_key_list(store::Store& store, const Command& command, CommandIo& io) {
 Done run_key_revoke(store::Store& store, const Command& command, CommandIo& io) {
   TRY(service::revoke_key(store, command.access_key, by_operator()));
   TRY(io.out->write("revoked " + command.access_key + "\n"));
+  return 0;
+}
+
+// As GET /earshot/v1/refusals gives it, with its company.
+std::string refusal_as_json(const store::Refusal& refusal) {
+  std::string line = "{";
+  append_json_member(line, "companyId", to_string(refusal.company));
+  append_json_member(line, "time", format_time(refusal.time));
+  append_json_member(line, "reason", refusal.reason);
+  const std::pair<std::string_view, std::string_view> texts[] = {
+      {"operation", refusal.operation},
+      {"accessKey", refusal.access_key},
+      {"remoteAddress", refusal.remote_address}};
+  for (const auto& [name, text] : texts) {
+    if (!text.empty()) append_json_member(line, name, text);
+  }
+  if (refusal.request_id != RequestId{}) {
+    append_json_member(line, "requestId", format_request_id(refusal.request_id));
+  }
+  append_json_member(line, "detail", refusal.detail);
+  return line + ",\"requests\":" + std::to_string(refusal.requests) + "}\n";
+}
+
+std::string refusal_as_line(const store::Refusal& refusal) {
+  const auto or_dash = [](const std::string& text) { return text.empty() ? "-" : text; };
+  std::string line = format_time(refusal.time);
+  for (const std::string& text :
+       {"company " + to_string(refusal.company), or_dash(refusal.access_key), refusal.reason,
+        or_dash(refusal.operation), or_dash(refusal.remote_address)}) {
+    line += "  " + text;
+  }
+  if (refusal.requests > 1) line += "  " + std::to_string(refusal.requests) + " times";
+  return line + "  " + refusal.detail + "\n";
+}
+
+// Page by page, the newest of a company first.
+Done run_refusal_list(store::Store& store, const Command& command, CommandIo& io) {
+  constexpr std::size_t kPage = 1000;
+  std::set<CompanyId> companies;
+  if (command.company) {
+    companies.insert(*command.company);
+  } else {
+    companies.insert(CompanyId{});
+    for (const auto& key : TRY(store.list_keys(std::nullopt))) companies.insert(key->company);
+  }
+  for (const CompanyId company : companies) {
+    store::RefusalsCommand page{company, 0, kPage};
+    for (bool is_end = false; !is_end;) {
+      const auto view = TRY(store.list_refusals(page));
+      for (const store::KeptRefusal& one : view.refusals) {
+        TRY(io.out->write(command.as_json ? refusal_as_json(one.refusal)
+                                          : refusal_as_line(one.refusal)));
+      }
+      is_end = view.is_end || view.refusals.empty();
+      if (!is_end) page.before = view.refusals.back().number;
+    }
+  }
   return 0;
 }
 
@@ -264,6 +322,8 @@ Done run(store::Store& store, const Command& command, CommandIo& io) {
       return run_key_list(store, command, io);
     case Verb::key_revoke:
       return run_key_revoke(store, command, io);
+    case Verb::refusal_list:
+      return run_refusal_list(store, command, io);
     case Verb::backup:
       return run_backup(store, command, io);
     case Verb::verify:

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/secret.h"
@@ -190,6 +191,39 @@ TEST_F(RunCommand, KeyRevokeEndsAKeyAndKnowsWhichThereAre) {
   const auto again = run(command);
   EXPECT_EQ(again.code, 1);
   EXPECT_NE(again.err.find("ACME"), std::string::npos) << again.err;
+}
+
+TEST_F(RunCommand, RefusalListShowsThoseOfAllAndOfNone) {
+  ASSERT_EQ(load(kAcme).code, 0);
+  store::Refusal refusal;
+  refusal.time = Time{1'772'359'200'000'000};
+  refusal.reason = "credentials";
+  refusal.operation = "listKeys";
+  refusal.remote_address = "192.0.2.7";
+  refusal.detail = "Access denied";
+  refusal.requests = 81;
+  store_.refusals.push_back({1, refusal});
+  refusal.company = {1};
+  refusal.access_key = "ACME";
+  for (std::uint64_t number = 2; number <= 1502; ++number) {
+    store_.refusals.push_back({number, refusal});
+  }
+  Command command;
+  command.verb = Verb::refusal_list;
+  command.company = CompanyId{};
+  EXPECT_EQ(
+      run(command).out,
+      "2026-03-01T10:00:00Z  company 0  -  credentials  listKeys  192.0.2.7  81 times  Access "
+      "denied\n");
+  command.as_json = true;
+  EXPECT_EQ(
+      run(command).out,
+      "{\"companyId\":\"0\",\"time\":\"2026-03-01T10:00:00Z\",\"reason\":\"credentials\","
+      "\"operation\":\"listKeys\",\"remoteAddress\":\"192.0.2.7\",\"detail\":\"Access denied\","
+      "\"requests\":81}\n");
+  command.company.reset();
+  const std::string all = run(command).out;
+  EXPECT_EQ(std::ranges::count(all, '\n'), 1502);  // more than a page
 }
 
 TEST_F(RunCommand, VerifyFailsOnAFault) {

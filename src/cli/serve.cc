@@ -10,6 +10,7 @@
 #include <future>
 #include <utility>
 
+#include "auth/key_uses.h"
 #include "base/log.h"
 #include "cli/control.h"
 #include "cli/demo.h"
@@ -64,6 +65,8 @@ class Service {
     server_.reset();
     if (application_) application_->close();
     usage_.reset();
+    // It asks the store, which ends before it.
+    if (application_) application_->end_refusals();
     // The store answers what it still has while it closes, so what those answers go through ends
     // later.
     control_.reset();
@@ -96,7 +99,7 @@ class Service {
   void start() {
     start_log();
     for (const auto& warning : warnings_) log(Level::warn, "load", {{"warning", warning}});
-    usage_ = std::make_unique<UsageExchange>(limiter_, *store_);
+    usage_ = std::make_unique<UsageExchange>(exchange_tasks());
     server_->start();
     const std::string url = (options_.server.tls ? "https://" : "http://") + server_->address();
     std::printf("listening on %s\n", url.c_str());
@@ -132,16 +135,27 @@ class Service {
     // Until now readers that came were better off here than refused.
     application_->end_streams();
     stop_server();
-    if (control_ && !control_->stop(kCommandsGrace)) {
+    // Who waits for the store is a load under way whose client was cut off.
+    if (!application_->finish_waiting(kCommandsGrace) ||
+        (control_ && !control_->stop(kCommandsGrace))) {
       // A command cannot be torn out of the store; what it does is whole or not there at the next
       // start.
       log(Level::warn, "command_abandoned");
       leave(0);
     }
     stop_usage();
+    stop_refusals();
   }
 
  private:
+  // What is told to the store, and heard from it, now and then.
+  std::vector<ExchangeTask> exchange_tasks() {
+    return {
+        {"usage", store_->usage_interval(),
+         [this] { return limiter_.exchange(*store_, steady_clock::now()); }},
+        {"key_uses", auth::kKeyUsesSavedEvery, [this] { return application_->save_key_uses(); }}};
+  }
+
   bool is_over_database() const { return !options_.postgres.url.empty(); }
 
   Status load(const std::string& file) {
@@ -178,6 +192,10 @@ class Service {
     if (!usage_->stop(kUsageGrace)) log(Level::warn, "usage_abandoned");
   }
 
+  void stop_refusals() {
+    if (!application_->stop_keeping_refusals(kUsageGrace)) log(Level::warn, "refusals_abandoned");
+  }
+
   void stop_server() {
     auto stopping = std::async(std::launch::async, [this] { server_->stop(options_.drain_time); });
     while (stopping.wait_for(kLookEvery) != std::future_status::ready) {
@@ -190,6 +208,7 @@ class Service {
 
   [[noreturn]] void leave(int code) {
     stop_usage();
+    stop_refusals();
     flush_log();
     _exit(code);
   }

@@ -30,10 +30,13 @@ TEST(Syntax, IsThatOfTheOptionsAsTheyAreDeclared) {
   const auto commands = describe_commands();
   std::vector<std::string> names;
   for (const auto& command : commands) names.push_back(command.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"serve", "load", "dump", "key create", "key list",
-                                             "key revoke", "backup", "verify", "migrate", "why",
-                                             "check", "who", "list", "give", "remove", "completion",
-                                             "man", "version", "help"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "serve",       "load",       "dump",      "key create",  "key list",
+                       "key revoke",  "backup",     "verify",    "migrate",     "why",
+                       "check",       "who",        "list",      "give",        "remove",
+                       "changes",     "refusals",   "keys list", "keys create", "keys rotate",
+                       "keys revoke", "completion", "man",       "version",     "help"}));
+  EXPECT_EQ(find(find(commands, "changes"), "--last").variable, "EARSHOT_LAST") << "not of -n";
   const auto& list = find(commands, "list");
   EXPECT_TRUE(list.asks_server);
   EXPECT_FALSE(find(commands, "serve").asks_server);

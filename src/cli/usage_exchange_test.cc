@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "auth/rate_limit.h"
 #include "base/time.h"
 #include "model_store.h"
 
@@ -39,11 +40,17 @@ class SlowStore final : public test::ModelStore {
   }
 };
 
+// Of usage alone, as often as the store wants it.
+std::vector<ExchangeTask> usage_of(auth::RateLimiter& limiter, store::Store& store) {
+  return {{"usage", store.usage_interval(),
+           [&] { return limiter.exchange(store, std::chrono::steady_clock::now()); }}};
+}
+
 TEST(UsageExchange, TellsTheStoreAgainAndAgain) {
   SlowStore store;
   store.interval = 1ms;
   auth::RateLimiter limiter({.per_second = 0, .per_day = 100});
-  UsageExchange exchange(limiter, store);
+  UsageExchange exchange(usage_of(limiter, store));
   for (std::uint64_t round = 1; round <= 3; ++round) {
     make_requests(limiter, 2);
     const auto deadline = std::chrono::steady_clock::now() + 10s;
@@ -58,7 +65,7 @@ TEST(UsageExchange, TellsTheRestWhenItEnds) {
   SlowStore store;
   store.interval = 1h;
   auth::RateLimiter limiter({.per_second = 0, .per_day = 100});
-  UsageExchange exchange(limiter, store);
+  UsageExchange exchange(usage_of(limiter, store));
   make_requests(limiter, 5);
   EXPECT_TRUE(exchange.stop(10s));
   EXPECT_EQ(store.requests, 5u);
@@ -69,12 +76,31 @@ TEST(UsageExchange, DoesNotWaitForAStoreThatHangs) {
   store.interval = 1h;
   store.hangs = true;
   auth::RateLimiter limiter({.per_second = 0, .per_day = 100});
-  UsageExchange exchange(limiter, store);
+  UsageExchange exchange(usage_of(limiter, store));
   make_requests(limiter, 5);
   EXPECT_FALSE(exchange.stop(20ms));
   store.goes_on.set_value();
   EXPECT_TRUE(exchange.stop(10s));
   EXPECT_EQ(store.requests, 5u);
+}
+
+TEST(UsageExchange, RunsEachTaskInItsOwnTimeAndAllOfThemAtTheEnd) {
+  std::atomic<int> often{0}, seldom{0};
+  UsageExchange exchange({{"often", 1ms,
+                           [&]() -> Status {
+                             ++often;
+                             return unavailable("not now");
+                           }},
+                          {"seldom", 1h, [&]() -> Status {
+                             ++seldom;
+                             return {};
+                           }}});
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (often < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+  EXPECT_GE(often, 3);
+  EXPECT_EQ(seldom, 0);
+  EXPECT_TRUE(exchange.stop(10s));
+  EXPECT_EQ(seldom, 1);
 }
 
 }  // namespace

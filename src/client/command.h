@@ -112,26 +112,26 @@ inline constexpr std::uint64_t kFollowedFrom = 10;  // revisions, where nothing 
 // What changed: behind a position, or the last revisions, or all of the record. Never both of the
 // first.
 struct ListChanges {
-  std::optional<Position> after;
-  std::optional<std::uint64_t> last;
-  std::optional<CallId> call;  // only what concerns this call, and this user
-  std::optional<UserId> user;
+  std::optional<Position> after{};
+  std::optional<std::uint64_t> last{};
+  std::optional<CallId> call{};  // only what concerns this call, and this user
+  std::optional<UserId> user{};
   bool follows = false;  // and then what comes, until nobody reads on
 };
 
 // Requests that were refused.
 struct ListRefusals {
-  std::optional<std::uint64_t> limit;
+  std::optional<std::uint64_t> limit{};
 };
 
 struct ListKeys {};
 
 // A key of its own scopes, or one with those of the key that it replaces.
 struct CreateKey {
-  std::vector<std::string> scopes;
-  std::string replaces;
-  std::optional<std::chrono::seconds> overlap;  // how long the replaced one goes on
-  std::optional<Time> expires_at;
+  std::vector<std::string> scopes{};
+  std::string replaces{};
+  std::optional<std::chrono::seconds> overlap{};  // how long the replaced one goes on
+  std::optional<Time> expires_at{};
 };
 
 struct RevokeKey {

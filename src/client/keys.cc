@@ -31,16 +31,20 @@ Status create_key(Session& session, const CreateKey& create) {
   Remote::Request request{"POST", path_of("/keys"), encode_new_key(create)};
   request.is_repeatable = false;
   const auto answer = session.remote.ask(request);
-  if (!answer) {
-    return lost(answer.error(),
+  const auto made = answer ? decode_made_key(answer->body) : Result<MadeKey>(answer.error());
+  if (!made) {
+    return lost(made.error(),
                 "Whether a key was made is not known, and nobody has its secret: if earshot keys "
                 "list shows one that you do not know, revoke that, and make another");
   }
-  const auto made = TRY(decode_made_key(answer->body));
-  const std::string line = session.as_json ? made.json : clean(made.access_key + ":" + made.secret);
-  TRY(session.print(line + "\n"));
-  if (!made.replaced.empty()) {
-    TRY(session.say("the key " + made.replaced + " ends " + made.replaced_at));
+  const std::string line =
+      session.as_json ? made->json : clean(made->access_key + ":" + made->secret);
+  if (!session.out.write(line + "\n") || !session.out.flush()) {
+    return internal("cannot write the output. The key " + made->access_key +
+                    " was made and its secret is lost: revoke it");
+  }
+  if (!made->replaced.empty()) {
+    TRY(session.say("the key " + made->replaced + " ends " + made->replaced_at));
   }
   return {};
 }
@@ -54,7 +58,7 @@ Status revoke_key(Session& session, const RevokeKey& revoke) {
                                     " was revoked is not known: say the same again; that it is not "
                                     "found then means that it was");
   }
-  return {};
+  return session.print("revoked " + clean(revoke.access_key) + "\n");
 }
 
 }  // namespace earshot::client

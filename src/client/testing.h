@@ -9,11 +9,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "client/command.h"
@@ -35,14 +37,16 @@ class ScriptedServer {
  public:
   ScriptedServer() : running_(application_) {}
 
-  void answer(int status, std::string body, http::FieldLines fields = {}) {
+  // After holding it back for so long.
+  void answer(int status, std::string body, http::FieldLines fields = {},
+              std::chrono::milliseconds hold = {}) {
     const std::lock_guard lock(application_.mutex);
     http::Response response;
     response.status = status;
     response.fields = std::move(fields);
     response.fields.add("content-type", "application/json;charset=UTF-8");
     response.body = std::move(body);
-    application_.script.push_back(std::move(response));
+    application_.script.push_back({std::move(response), hold});
   }
 
   std::string url() const { return "http://" + running_.address(); }
@@ -60,6 +64,10 @@ class ScriptedServer {
   }
 
  private:
+  struct Scripted {
+    http::Response response;
+    std::chrono::milliseconds hold;
+  };
   struct Script : http::Application {
     std::shared_ptr<http::Body> begin(const http::RequestHead& head, http::Reply reply) override {
       Said said_now{std::string(head.method), std::string(head.target), {}, {}};
@@ -74,7 +82,8 @@ class ScriptedServer {
             said_now.body = std::move(body);
             said.push_back(std::move(said_now));
             if (script.empty()) return late.send(http::text(500, "the script is over"));
-            late.send(std::move(script.front()));
+            std::this_thread::sleep_for(script.front().hold);
+            late.send(std::move(script.front().response));
             script.pop_front();
           });
     }
@@ -82,8 +91,8 @@ class ScriptedServer {
       return http::text(status, "refused");
     }
     std::mutex mutex;
-    std::deque<http::Response> script;  // guarded by mutex
-    std::vector<Said> said;             // guarded by mutex
+    std::deque<Scripted> script;  // guarded by mutex
+    std::vector<Said> said;       // guarded by mutex
   };
 
   Script application_;

@@ -258,7 +258,6 @@ std::size_t Connection::take(std::string_view input) {
 }
 
 void Connection::begin_request(const ParsedHead& head, bool is_body_following) {
-  const std::size_t body_bytes_max = worker_->site().limits.body_bytes_max;
   if (!is_begun()) began_ = worker_->now();
   parser_ = {};
   is_head_ = head.method == "HEAD";
@@ -280,10 +279,12 @@ void Connection::begin_request(const ParsedHead& head, bool is_body_following) {
   request.is_admin = is_admin_;
   request.received_at = began_;
   body_ = worker_->site().application.begin(request, Reply(shared_from_this()));
+  body_bytes_max_ = worker_->site().limits.body_bytes_max;
+  if (body_) body_bytes_max_ = body_->bytes_max().value_or(body_bytes_max_);
 
   if (framing_ == Framing::none || (framing_ == Framing::length && body_left_ == 0)) {
     end_body();
-  } else if (framing_ == Framing::length && body_left_ > body_bytes_max) {
+  } else if (framing_ == Framing::length && body_left_ > body_bytes_max_) {
     refuse_body();
   } else if (head.expects_continue && (!body_ || answer_)) {
     // Answered without the body: then the client may leave it out, and nobody knows where the next
@@ -321,7 +322,7 @@ std::size_t Connection::take_body(std::string_view input) {
     case ChunkedDecoder::Step::piece:
       body_bytes_ += step.data.size();
       // As soon as the bytes, or the size that a chunk announces, say so.
-      if (is_too_long(body_bytes_, decoder_.chunk_left(), worker_->site().limits.body_bytes_max)) {
+      if (is_too_long(body_bytes_, decoder_.chunk_left(), body_bytes_max_)) {
         refuse_body();
       } else if (!step.data.empty()) {
         take_piece(step.data);
@@ -604,6 +605,7 @@ void Connection::drain() {
 void Connection::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  is_open_.store(false, std::memory_order_relaxed);
   is_reply_due_ = false;
   if (worker_->active() == this) worker_->output().clear();
   socket_.close();

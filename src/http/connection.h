@@ -3,6 +3,8 @@
 // Reply::Target may be called from others.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -40,6 +42,7 @@ class Connection final : public EventSource,
   void send(Response response) override;
   std::shared_ptr<Stream> stream(Response head, std::function<void()> client_left) override;
   void abandon() override;
+  bool is_open() const override { return is_open_.load(std::memory_order_relaxed); }
 
  private:
   enum class State : std::uint8_t {
@@ -111,6 +114,7 @@ class Connection final : public EventSource,
   std::size_t slot_ = 0;
 
   State state_ = State::head;
+  std::atomic<bool> is_open_{true};  // for other threads: the state is not closed
   const bool is_admin_;
   const bool is_surplus_;
   bool has_ended_ = false;  // the client sends nothing more
@@ -125,7 +129,8 @@ class Connection final : public EventSource,
   ChunkedDecoder decoder_;
   std::uint64_t body_left_ = 0;   // of a body with a length
   std::uint64_t body_bytes_ = 0;  // read of the body so far
-  SteadyTime began_;              // when its first byte came; zero: not yet
+  std::size_t body_bytes_max_ = 0;
+  SteadyTime began_;  // when its first byte came; zero: not yet
   std::shared_ptr<Body> body_;
   std::optional<Response> answer_;  // given, and held back until the body has been read
   std::unique_ptr<StreamState> stream_;

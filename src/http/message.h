@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -80,6 +82,8 @@ class Reply {
     virtual void send(Response response) = 0;
     virtual std::shared_ptr<Stream> stream(Response head, std::function<void()> client_left) = 0;
     virtual void abandon() = 0;
+    // Any thread. False once the connection has ended; a client that has gone may not be known yet.
+    virtual bool is_open() const { return true; }
   };
 
   Reply() = default;
@@ -92,6 +96,9 @@ class Reply {
 
   // Answers whole. At once when called on the connection's thread.
   void send(Response response) { std::exchange(target_, nullptr)->send(std::move(response)); }
+
+  // Whether an answer may still reach somebody. REQUIRES: not answered yet.
+  bool is_open() const { return target_->is_open(); }
 
   // Begins a streamed answer: the head now, pieces as they come. `client_left` is called once if
   // the client goes before end().
@@ -108,10 +115,12 @@ class Reply {
 class Body {
  public:
   virtual ~Body() = default;
+  // How many bytes it takes, where that is not the server's limit. Asked once, before the first.
+  virtual std::optional<std::size_t> bytes_max() const { return std::nullopt; }
   virtual void piece(std::string_view bytes) = 0;
   // The body is complete.
   virtual void end() = 0;
-  // The body is longer than the server's limit; it is not read further and the connection is closed
+  // The body is longer than the limit; it is not read further and the connection is closed
   // after the reply, which has not been sent yet.
   virtual void too_long() = 0;
 };

@@ -570,6 +570,44 @@ TEST(Server, DropsTheRestOfABodyThatWasAnsweredEarly) {
   EXPECT_EQ(client.receive_answer()->body, "GET /next ");
 }
 
+TEST(Server, KeepsABodyToTheLimitThatItSays) {
+  class OwnLimit final : public Body {
+   public:
+    explicit OwnLimit(Reply reply) : reply_(std::move(reply)) {}
+    std::optional<std::size_t> bytes_max() const override { return 200; }
+    void piece(std::string_view bytes) override { size_ += bytes.size(); }
+    void end() override { reply_.send(text(200, std::to_string(size_))); }
+    void too_long() override { reply_.send(text(413, "too long")); }
+
+   private:
+    Reply reply_;
+    std::size_t size_ = 0;
+  };
+  TestApplication application;
+  application.on("/own", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+    return std::make_shared<OwnLimit>(std::move(reply));
+  });
+  // More than the server's limit, and less.
+  for (const std::size_t of_server : {100U, 1000U}) {
+    ServerOptions options;
+    options.limits.body_bytes_max = of_server;
+    Running running(application, options);
+    for (const bool is_chunked : {false, true}) {
+      const auto ask = [&](const std::string& path, std::size_t size) {
+        const std::string body(size, 'x');
+        RawClient client(running.address());
+        if (!is_chunked) return client.ask(post(path, body));
+        return client.ask("POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked" +
+                          "\r\n\r\n1\r\nx\r\nC7\r\n" + body.substr(1, 199) + "\r\n" +
+                          (size > 200 ? "1\r\nx\r\n" : "") + "0\r\n\r\n");
+      };
+      EXPECT_EQ(ask("/own", 200)->body, "200");
+      EXPECT_EQ(ask("/own", 201)->status, 413);
+      EXPECT_EQ(ask("/x", 201)->status, of_server < 201 ? 413 : 200) << "the others keep theirs";
+    }
+  }
+}
+
 TEST(Server, DeliversTheAnswerThoughTheClientIsStillSending) {
   TestApplication application;
   application.on("/deny", deny);

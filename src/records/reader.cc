@@ -88,7 +88,10 @@ Status Reader::fill() {
   }
   if (buffer_.size() - end_ < kReadBytes) buffer_.resize(end_ + kReadBytes);
   const auto got = read_bytes_(std::span(buffer_).subspan(end_));
-  if (!got) return Error{got.error().code, name_ + ": " + got.error().message};
+  if (!got) {
+    const std::string of_file = name_.empty() ? "" : name_ + ": ";
+    return Error{got.error().code, of_file + got.error().message};
+  }
   end_ += *got;
   at_end_ = *got == 0;
   return {};

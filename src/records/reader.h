@@ -39,7 +39,7 @@ class Reader {
         company;  // meant by lines without companyId that stand before the first company line
   };
 
-  // `name` is the file's, for positions.
+  // `name` is the file's, for positions; empty: there is no file, and they are "line 12".
   Reader(std::string name, ReadBytes read_bytes)
       : Reader(std::move(name), std::move(read_bytes), Options{}) {}
   Reader(std::string name, ReadBytes read_bytes, Options options);
@@ -50,10 +50,12 @@ class Reader {
   // `read_bytes`.
   Result<std::optional<core::Record>> next();
 
-  // Where the record just given, or the bad one, stands: "FILE:LINE".
+  // Where the record just given, or the bad one, stands: "FILE:LINE", or "line LINE".
   std::string position() const { return position(line_); }
   // The same for the record of a line, by its number from line().
-  std::string position(std::uint64_t line) const { return name_ + ':' + std::to_string(line); }
+  std::string position(std::uint64_t line) const {
+    return (name_.empty() ? "line " : name_ + ':') + std::to_string(line);
+  }
   std::uint64_t line() const { return line_; }
 
   const Warnings& warnings() const { return warnings_; }

@@ -615,5 +615,14 @@ TEST(Reader, WarnsOfShortSecrets) {
             (std::vector<std::string>{"f:2", "f:4", "f:6", "f:8", "f:10"}));
 }
 
+TEST(Reader, SaysTheLineAloneWhereThereIsNoFile) {
+  Reader reader("", read_from(std::string_view("\n{\"kind\":\"company\",\"companyId\":\"1\"}\n{")));
+  ASSERT_TRUE(reader.next().has_value());
+  EXPECT_EQ(reader.position(), "line 2");
+  const auto bad = reader.next();
+  ASSERT_FALSE(bad.has_value());
+  EXPECT_TRUE(bad.error().message.starts_with("line 3: ")) << bad.error().message;
+}
+
 }  // namespace
 }  // namespace earshot::records

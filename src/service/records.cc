@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "records/writer.h"
+#include "service/spool.h"
 
 namespace earshot::service {
 namespace {
@@ -56,22 +56,6 @@ Status write_all(int fd, std::string_view bytes, const std::string& name) {
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};
-}
-
-Result<Descriptor> open_unnamed(const std::string& directory) {
-  Descriptor file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file.get() >= 0) return file;
-  // Some file systems have no files without names: make one, and take its name away.
-  std::string path = directory + "/earshot-load-XXXXXX";
-  Descriptor named(::mkostemp(path.data(), O_CLOEXEC));
-  if (named.get() < 0) return system_error("cannot make a temporary file in " + directory);
-  ::unlink(path.c_str());
-  return named;
-}
-
-std::string temporary_directory() {
-  const char* const directory = std::getenv("TMPDIR");
-  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
 }
 
 // Reads from a descriptor. Of one that may let it wait, until it is told to stop.
@@ -226,17 +210,15 @@ class RecordsAhead final : public store::RecordSource {
 }  // namespace
 
 Result<int> spool(int fd, const std::string& name, const std::string& directory) {
-  Descriptor file = TRY(open_unnamed(directory.empty() ? temporary_directory() : directory));
+  SpoolFile file = TRY(SpoolFile::open(directory));
   std::vector<char> buffer(kCopyBytes);
   for (;;) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_error("cannot read " + name);
     if (got == 0) break;
-    TRY(write_all(file.get(), {buffer.data(), static_cast<std::size_t>(got)},
-                  "the temporary copy of " + name));
+    TRY(file.write({buffer.data(), static_cast<std::size_t>(got)}));
   }
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) return system_error("cannot read " + name);
   return file.release();
 }
 

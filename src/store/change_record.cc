@@ -357,8 +357,8 @@ std::optional<ChangePart> decode_change(std::string_view value) {
   return part;
 }
 
-std::optional<std::vector<Change>> decode_changes_of(
-    std::string_view value, const std::function<bool(CallId)>& is_wanted) {
+std::optional<std::vector<Change>> decode_changes_of(std::string_view value,
+                                                     const std::function<bool(CallId)>& is_wanted) {
   ByteReader reader(value);
   read_head(reader);
   std::vector<Change> changes;

@@ -99,6 +99,9 @@ Status check_position(const ChangesPosition& after, const RecordHead& head) {
   if (after.revision > head.revision) {
     return invalid_argument("the record ends at revision " + std::to_string(head.revision));
   }
+  if (after.revision == 0 && after.changes) {
+    return invalid_argument("the record begins with revision 1");
+  }
   // What is behind the whole of the horizon is there; the horizon itself is not.
   const bool is_cut_off =
       after.revision < head.horizon || (after.changes && after.revision == head.horizon);
@@ -127,9 +130,8 @@ ChangeKey ChangesPage::first() const {
 
 Status ChangesPage::check_place(const ChangeKey& key) {
   const ChangeKey asked = first();
-  const bool is_next = is_first_
-                           ? key.revision == asked.revision && key.first_n <= asked.first_n
-                           : key.revision == next_revision_ && key.first_n == next_n_;
+  const bool is_next = is_first_ ? key.revision == asked.revision && key.first_n <= asked.first_n
+                                 : key.revision == next_revision_ && key.first_n == next_n_;
   if (is_next && key.company == command_.company) return {};
   return internal("the record of changes has a gap before revision " +
                   std::to_string(key.revision));
@@ -140,11 +142,8 @@ Result<bool> ChangesPage::take(const ChangeKey& key, std::string_view key_bytes,
   TRY(check_place(key));
   const std::uint32_t passed = is_first_ ? first().first_n - key.first_n : 0;
   const std::size_t room = command_.changes_max - changes_;
-  const auto found =
-      find_changes(value, {.from = passed,
-                           .changes_max = room,
-                           .call = command_.call,
-                           .user = command_.user});
+  const auto found = find_changes(
+      value, {.from = passed, .changes_max = room, .call = command_.call, .user = command_.user});
   if (!found) {
     return internal("revision " + std::to_string(key.revision) + " of the record cannot be read");
   }
@@ -200,7 +199,11 @@ RecordedRevision& ChangesPage::open_revision(core::Revision revision) {
   return view_.revisions.back();
 }
 
-ChangesView ChangesPage::finish() {
+Result<ChangesView> ChangesPage::finish() {
+  if (is_first_ && !needs_no_parts(command_, view_.head)) {
+    return internal("the record of changes has a gap behind position " +
+                    position_text(command_.after));
+  }
   view_.is_end = view_.last == ChangesPosition{view_.head.revision, std::nullopt};
   return std::move(view_);
 }

@@ -44,8 +44,9 @@ class ChangesPage {
   // cannot be decoded or is not the next one.
   Result<bool> take(const ChangeKey& key, std::string_view key_bytes, std::string_view value);
 
-  // The page with what was taken, once.
-  ChangesView finish();
+  // The page with what was taken, once. Error: internal, where parts are there by the head, and
+  // none was taken.
+  Result<ChangesView> finish();
 
  private:
   Status check_place(const ChangeKey& key);

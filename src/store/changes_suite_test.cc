@@ -232,6 +232,8 @@ TEST_P(ChangesSuite, FiltersAndPositionsLeaveOutWhatTheySay) {
                 .error()
                 .code,
             Code::invalid_argument);
+  EXPECT_EQ(read_changes_now(store(), changes_behind({1}, {0, 1})).error().code,
+            Code::invalid_argument);
 }
 
 TEST_P(ChangesSuite, EachHeadIsFoundAgainAndAnotherIsNot) {

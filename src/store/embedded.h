@@ -30,6 +30,9 @@ struct EmbeddedOptions {
       retention;  // of changes, markers, old directory versions; absent: all
   std::optional<std::uint64_t> retention_revisions;  // of each company, so many; absent: all
   std::chrono::seconds retention_every{60};          // how often it is applied
+  // What it cut is given back to the disk once it is so much, or so long after the last time.
+  std::uint64_t compaction_bytes = 64ULL << 20;
+  std::chrono::milliseconds compaction_every{3'600'000};
   std::chrono::seconds idempotency_keep{24 * 3600};  // of answers to requests with such a key
   // How often what has expired is taken away, and answers that were kept long enough.
   std::chrono::milliseconds expiry_every{30'000};

@@ -36,7 +36,7 @@ struct EmbeddedChanges : testing::Test {
   };
   // Many companies with the same small record: a revision with things, a call and a share, one
   // with a grant, one without it again. Gives their heads.
-  static constexpr std::uint64_t kCompanies = 20, kRevisions = 3;
+  static constexpr std::uint64_t kCompanies = 10, kRevisions = 3;
   std::vector<store::HeadClaim> load_companies() {
     const auto store = open();
     std::vector<core::Record> things, grants, removals;

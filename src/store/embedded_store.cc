@@ -18,7 +18,6 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/wake.h"
-#include "store/retention.h"
 
 namespace earshot::store {
 
@@ -248,12 +247,16 @@ EmbeddedStore::EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique
       past_directories_(kPastDirectoriesBytes),
       past_entries_(kPastEntriesBytes),
       pool_(std::make_shared<ReadPool>(options_.read_threads, options_.read_queue_max)),
-      queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)) {}
+      queue_(std::make_shared<CommitQueue>(options_.queue_commands_max)),
+      retention_(*rocks_, companies_),
+      compactor_(std::make_unique<Compactor>(
+          *rocks_, CompactorOptions{options_.compaction_bytes, options_.compaction_every})) {}
 
 EmbeddedStore::~EmbeddedStore() {
   pool_->stop();  // first: its jobs may still hand commands to the committer
   queue_->close();
   if (committer_.joinable()) committer_.join();
+  compactor_.reset();
   rocks_->close();
   ::close(lock_file_);
 }
@@ -533,7 +536,8 @@ void EmbeddedStore::tell_news() {
 
 // False at the end, when nothing waits any more.
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
-  const bool is_more = !sweeping_.empty() || is_more_expired_ || expiries_known_to_;
+  const bool is_more =
+      !sweeping_.empty() || is_more_expired_ || expiries_known_to_ || retention_.is_under_way();
   const std::chrono::milliseconds patience =
       !is_more    ? std::min(options_.house_every, options_.expiry_every)
       : refusal() ? kSpaceCheckEvery
@@ -638,6 +642,8 @@ Result<LoadReport> EmbeddedStore::load_alone(RecordSource& source, const Origin&
   if (transaction.is_empty()) return report;
   if (!transaction.only_removes()) TRY(check_space());
   TRY(commit_and_publish(transaction, 1));
+  // What this leaves after a failure goes with the next use that is noted.
+  if (transaction.removes_keys()) (void)note_key_uses({});
   return report;
 }
 
@@ -701,6 +707,9 @@ void EmbeddedStore::sweep_some() {
   const CompanyId company = *sweeping_.begin();
   const Result<bool> swept = transaction.sweep(company, kSweepRowsMax);
   Status done = swept ? Status() : Status(swept.error());
+  const CompanyState* const state = companies_.find(company);
+  const RemovalsPtr removals = state ? state->removals() : nullptr;
+  if (done && removals && !removals->company.stamps.empty()) done = forget_refusals_of(company);
   if (done && !transaction.is_empty()) {
     done = commit_and_publish(transaction, 0);
   } else if (done) {
@@ -709,22 +718,6 @@ void EmbeddedStore::sweep_some() {
   // The rows stay dead, and the sweep is taken up again at the next start.
   if (!done) log(Level::error, "sweep_failed", {{"error", done.error().message}});
   if (!done || *swept) sweeping_.erase(company);
-}
-
-void EmbeddedStore::keep_house() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - house_kept_ < options_.house_every) return;
-  house_kept_ = now;
-  rocks_->drop_idle_iterators();
-  companies_.forget_people(options_.directory_bytes);
-  if (options_.retention && now - retention_applied_ >= options_.retention_every && !refusal()) {
-    retention_applied_ = now;
-    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(*options_.retention);
-    const Time oldest{options_.clock().micros - kept.count()};
-    const Status applied = apply_retention(*rocks_, companies_, oldest);
-    // What was not cut now is cut next time.
-    if (!applied) log(Level::error, "retention_failed", {{"error", applied.error().message}});
-  }
 }
 
 std::vector<Store::Figure> EmbeddedStore::figures() {

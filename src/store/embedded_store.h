@@ -13,16 +13,19 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/wake.h"
 #include "store/change_watchers.h"
 #include "store/commit_queue.h"
+#include "store/compactor.h"
 #include "store/company_state.h"
 #include "store/embedded.h"
 #include "store/entry_cache.h"
 #include "store/history.h"
 #include "store/kept_answer.h"
+#include "store/retention.h"
 #include "store/rocks.h"
 #include "store/snapshot.h"
 #include "store/store.h"
@@ -120,6 +123,7 @@ class EmbeddedStore final : public Store {
 
  private:
   using Job = CommitQueue::Job;
+  struct RefusalNumbers;
 
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
@@ -203,7 +207,17 @@ class EmbeddedStore final : public Store {
   void find_expiries();
   Status find_some_expiries();
   void keep_house();
+  void begin_retention();
+  void cut_some();
   Ground ground();
+
+  // Refusals that were kept.
+  Result<RefusalNumbers*> find_refusals(CompanyId company);
+  Status write_refusals(rocksdb::WriteBatch& batch);
+  Status forget_refusals_of(CompanyId company);
+  Status forget_refusals_before(CompanyId company, std::uint64_t number);
+  Status forget_old_refusals();
+
   Status check_space();
   // Why nothing is written any more; empty while all is well.
   std::optional<Error> failure() const;
@@ -236,6 +250,13 @@ class EmbeddedStore final : public Store {
   std::mutex usage_mutex_;
   std::mutex key_uses_mutex_;
 
+  // The numbers of the rows of a company: from `begin` on, up to before `end`.
+  struct RefusalNumbers {
+    std::uint64_t begin = 0, end = 0;
+  };
+  std::mutex refusals_mutex_;
+  std::unordered_map<CompanyId, RefusalNumbers> refusals_;  // guarded by it; of those met so far
+
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 
   // The committer's own.
@@ -246,6 +267,9 @@ class EmbeddedStore final : public Store {
   std::optional<std::string> expiries_known_to_;  // a row of `calls`; absent: all are
   std::chrono::steady_clock::time_point house_kept_{};
   std::chrono::steady_clock::time_point retention_applied_{};
+  Retention retention_;
+
+  std::unique_ptr<Compactor> compactor_;
 
   std::thread committer_;  // last: it uses all of the above
 };

@@ -80,8 +80,19 @@ class HandRun {
     return swept.has_value() && *swept;
   }
 
+  // A cut that other things come between; what a restart ends is cut by the next.
+  void begin_cut(const RetentionLimits& limits) { retention_->begin(limits); }
+  void cut_some() {
+    if (!retention_->is_under_way()) return;
+    ASSERT_TRUE(retention_->step().has_value());
+    if (!retention_->is_under_way()) drop_markers();
+  }
+
   void cut(Time oldest) {
-    ASSERT_TRUE(apply_retention(*rocks_, *companies_, oldest).has_value());
+    ASSERT_TRUE(apply_retention(*rocks_, *companies_, {oldest, {}}).has_value());
+    drop_markers();
+  }
+  void drop_markers() {
     // Markers go when their files are rewritten.
     for (const Family family : {Family::calls, Family::by_user}) {
       rocksdb::CompactRangeOptions all;
@@ -136,6 +147,8 @@ class HandRun {
         {.directory = directory_.path() + "/rows", .block_cache_bytes = 1 << 20, .env = nullptr}));
     cache_ = std::make_unique<EntryCache>(1 << 20);
     companies_ = std::make_unique<Companies>(*rocks_);
+    retention_ =
+        std::make_unique<Retention>(*rocks_, *companies_, RetentionStep{.rows = 3, .bytes = 500});
     keys_ = std::make_unique<KeyTable>();
     const Snapshot snapshot(*rocks_);
     ASSERT_TRUE(snapshot
@@ -151,6 +164,7 @@ class HandRun {
     }
   }
   void close() {
+    retention_.reset();
     companies_.reset();
     rocks_.reset();
   }
@@ -173,6 +187,7 @@ class HandRun {
   std::unique_ptr<Rocks> rocks_;
   std::unique_ptr<EntryCache> cache_;
   std::unique_ptr<Companies> companies_;
+  std::unique_ptr<Retention> retention_;
   std::unique_ptr<KeyTable> keys_;
 };
 
@@ -435,8 +450,14 @@ void run_random_history(std::uint64_t seed, int steps, bool spill, int old_steps
     } else if (what < 97) {
       while (random.percent(90) && !run.sweep(company, 100)) {
       }
-      run.cut({run.now.micros - static_cast<std::int64_t>(random.below(100'000))});
+      RetentionLimits limits;
+      if (random.percent(70)) {
+        limits.oldest = Time{run.now.micros - static_cast<std::int64_t>(random.below(100'000))};
+      }
+      if (!limits.oldest || random.percent(30)) limits.revisions = 1 + random.below(60);
+      run.begin_cut(limits);
     }
+    if (random.percent(50)) run.cut_some();
     if (old_steps == 0) check_some(3);
   }
   std::size_t told = 0, gone = 0;

@@ -83,7 +83,7 @@ TEST_F(PostgresChanges, AKeyThatHasChangedSinceReadsNothing) {
 
 // Of every part, the newest too, every byte of every column; the head's row says what ends it.
 TEST_F(PostgresChanges, VerifyFindsEveryByteThatIsAnother) {
-  constexpr std::uint64_t kFirst = 21, kCompanies = 20, kRevisions = 3;
+  constexpr std::uint64_t kFirst = 21, kCompanies = 10, kRevisions = 3;
   const auto store = open();
   std::vector<core::Record> things, grants, removals;
   for (std::uint64_t id = kFirst; id < kFirst + kCompanies; ++id) {

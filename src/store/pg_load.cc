@@ -262,6 +262,7 @@ Status PgLoadTarget::remove_company(CompanyId id) {
   LoadCompany& company = set_.company(id);
   TRY(remove_keys(company));
   TRY(session_.run(kForgetAnswersOfCompany, PgParams().add(id)));
+  TRY(session_.run(kForgetRefusalsOfCompany, PgParams().add(id)));
   TRY(session_.run(kForgetKeyUsesOfCompany, PgParams().add(id)));
   company.name.reset();
   TRY(set_.record(company, ThingChanged{ThingKind::company, id.value, std::nullopt}));

@@ -360,6 +360,9 @@ void PgLoadSet::write_keys(Batch& batch) {
     PgParams params;
     params.add_texts(std::span<const std::string>(gone));
     batch.add(kRemoveKeys, std::move(params));
+    for (const auto& [id, company] : companies_) {
+      batch.add(kForgetKeyUses, std::move(PgParams().add(id)));
+    }
   }
   for (const auto& [id, keys] : put) {
     batch.add(kPutKeys,

@@ -219,7 +219,7 @@ TEST_F(PgPast, SaysSinceWhenItIsKept) {
   now += 10;
   write(store::Operation::remove, {{{1}, {{1}}}});
   now += 10;
-  must(store::apply_retention_over_postgres(*database.connect(), Time{now}));
+  must(store::apply_retention_over_postgres(*database.connect(), {Time{now}, {}}));
   const std::vector<core::CallUsers> one = {{{1}, {{1}}}};
   const auto refused = access({1, std::nullopt}, one);
   ASSERT_FALSE(refused.has_value());

@@ -10,16 +10,26 @@ namespace {
 
 constexpr std::uint64_t kCutRevisions = 1000;  // in one transaction: writers wait for it
 
+// Nothing is older than the limit that is none.
+Time oldest_of(const RetentionLimits& limits) { return limits.oldest.value_or(Time{}); }
+
 // Cuts some, and moves the horizon. Answers whether that was all.
-Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest, core::Revision& horizon) {
+Result<bool> cut_some(PgSession& session, CompanyId company, const RetentionLimits& limits,
+                      core::Revision& horizon) {
   TRY(session.begin());
   const PgResult head = TRY(session.run(kLockHorizon, PgParams().add(company)));
   if (head.rows() == 0) return true;
   const core::Revision newest = head.number(0, 0);
   horizon = head.number(0, 1);
-  const PgResult found = TRY(
-      session.run(kFindHorizon,
-                  PgParams().add(company).add(oldest).add(newest).add(horizon).add(kCutRevisions)));
+  const bool are_too_many = limits.revisions && newest > *limits.revisions;
+  const core::Revision cut_by_count = are_too_many ? newest - *limits.revisions : 0;
+  const PgResult found = TRY(session.run(kFindHorizon, PgParams()
+                                                           .add(company)
+                                                           .add(oldest_of(limits))
+                                                           .add(newest)
+                                                           .add(horizon)
+                                                           .add(kCutRevisions)
+                                                           .add(cut_by_count)));
   if (found.rows() == 0 || found.is_null(0, 0)) return true;
   const core::Revision cut = found.number(0, 0);
   // The horizon and what lies before it go as one, so that verify never meets half a cut.
@@ -29,10 +39,10 @@ Result<bool> cut_some(PgSession& session, CompanyId company, Time oldest, core::
   return false;
 }
 
-Status cut_company(PgSession& session, CompanyId company, Time oldest) {
+Status cut_company(PgSession& session, CompanyId company, const RetentionLimits& limits) {
   core::Revision horizon = 0;
   for (bool is_done = false; !is_done;) {
-    const Result<bool> cut = cut_some(session, company, oldest, horizon);
+    const Result<bool> cut = cut_some(session, company, limits, horizon);
     if (!cut) {
       session.roll_back();
       return cut.error();
@@ -54,13 +64,15 @@ Status cut_company(PgSession& session, CompanyId company, Time oldest) {
 
 }  // namespace
 
-Status apply_retention_over_postgres(PgSession& session, Time oldest) {
+Status apply_retention_over_postgres(PgSession& session, const RetentionLimits& limits) {
   std::vector<CompanyId> companies;
-  TRY(session.stream(kListOldCompanies, PgParams().add(oldest), [&](const PgResult& row) -> Status {
+  PgParams params;
+  params.add(oldest_of(limits)).add(limits.revisions.value_or(INT64_MAX));
+  TRY(session.stream(kListOldCompanies, params, [&](const PgResult& row) -> Status {
     companies.push_back({row.number(0, 0)});
     return {};
   }));
-  for (const CompanyId company : companies) TRY(cut_company(session, company, oldest));
+  for (const CompanyId company : companies) TRY(cut_company(session, company, limits));
   return {};
 }
 

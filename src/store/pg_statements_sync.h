@@ -40,13 +40,13 @@ inline constexpr PgStatement kHasIndex = {
 inline constexpr PgStatement kFindCursorKey = {"find_cursor_key",
                                                "SELECT secret FROM earshot.cursor_keys"};
 
-// oldest -> the companies whose record may hold something older, by their own time: a company that
-// changed since may, too.
+// oldest, how many revisions stay -> the companies whose record holds something older, or more
 inline constexpr PgStatement kListOldCompanies = {
     "list_old_companies",
-    "SELECT company_id FROM earshot.companies c WHERE horizon + 1 < revision AND EXISTS"
+    "SELECT company_id FROM earshot.companies c WHERE horizon + 1 < revision"
+    " AND (revision - horizon > $2::bigint OR EXISTS"
     " (SELECT FROM earshot.changes o WHERE o.company_id = c.company_id"
-    " AND o.revision = c.horizon + 1 AND o.at < $1::timestamptz) ORDER BY company_id"};
+    " AND o.revision = c.horizon + 1 AND o.at < $1::timestamptz)) ORDER BY company_id"};
 // -> company, in order
 inline constexpr PgStatement kListCompanies = {
     "list_companies", "SELECT company_id FROM earshot.companies ORDER BY company_id"};
@@ -103,13 +103,14 @@ inline constexpr PgStatement kListKeyUses = {
 inline constexpr PgStatement kLockHorizon = {
     "lock_horizon",
     "SELECT revision, horizon FROM earshot.companies WHERE company_id = $1::bigint FOR UPDATE"};
-// company, oldest, newest revision, horizon, most revisions -> the last that goes, or NULL. Times
-// never go back with revisions, so that what is old stands in front.
+// company, oldest, newest revision, horizon, most revisions, up to which revision the count cuts ->
+// the last that goes, or NULL. Times never go back with revisions, so that what is old stands in
+// front.
 inline constexpr PgStatement kFindHorizon = {
     "find_horizon",
     "SELECT max(revision) FROM earshot.changes WHERE company_id = $1::bigint"
     " AND revision > $4::bigint AND revision <= $4::bigint + $5::bigint"
-    " AND revision < $3::bigint AND at < $2::timestamptz"};
+    " AND revision < $3::bigint AND (at < $2::timestamptz OR revision <= $6::bigint)"};
 // company, the last revision that goes
 inline constexpr PgStatement kCutChanges = {
     "cut_changes",
@@ -136,6 +137,45 @@ inline constexpr PgStatement kMoveHorizon = {
     " horizon_directory_revision = (SELECT directory_revision FROM earshot.changes"
     " WHERE company_id = $1::bigint AND revision = $2::bigint ORDER BY first_n DESC LIMIT 1)"
     " WHERE company_id = $1::bigint"};
+
+// --- refusals that are kept: see the table
+
+// company -> the last number; no row where there is none
+inline constexpr PgStatement kFindLastRefusal = {
+    "find_last_refusal",
+    "SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
+    " ORDER BY number DESC LIMIT 1"};
+// company, and all columns. Servers that take the same numbers meet in the primary key.
+inline constexpr PgStatement kPutRefusals = {
+    "put_refusals",
+    "INSERT INTO earshot.refusals (company_id, number, at, reason, operation, access_key,"
+    " remote_address, request_id, detail, requests) SELECT $1::bigint, n.* FROM"
+    " unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],"
+    " $8::text[], $9::text[], $10::bigint[]) AS n"};
+// company, how many stay
+inline constexpr PgStatement kTrimRefusals = {
+    "trim_refusals",
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number <="
+    " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
+    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1)"};
+// company, only before this number, oldest, how many at most -> number, columns
+inline constexpr PgStatement kListRefusals = {
+    "list_refusals",
+    "SELECT number, at, reason, operation, access_key, remote_address, request_id, detail, requests"
+    " FROM earshot.refusals WHERE company_id = $1::bigint AND number < $2::bigint"
+    " AND at >= $3::timestamptz ORDER BY number DESC LIMIT $4::bigint"};
+// oldest -> the companies with refusals that were kept long enough
+inline constexpr PgStatement kListOldRefusals = {
+    "list_old_refusals",
+    "SELECT DISTINCT company_id FROM earshot.refusals WHERE at < $1::timestamptz"
+    " ORDER BY company_id"};
+// company, oldest
+inline constexpr PgStatement kForgetOldRefusals = {
+    "forget_old_refusals",
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND at < $2::timestamptz"};
+// company
+inline constexpr PgStatement kForgetRefusalsOfCompany = {
+    "forget_refusals_of_company", "DELETE FROM earshot.refusals WHERE company_id = $1::bigint"};
 
 // --- what is over
 
@@ -569,6 +609,12 @@ inline constexpr std::array kCompanyStatements = {
     &kLoadExpired,
     &kForgetAnswers,
     &kForgetAnswersOfCompany,
+    &kFindLastRefusal,
+    &kPutRefusals,
+    &kTrimRefusals,
+    &kListRefusals,
+    &kForgetOldRefusals,
+    &kForgetRefusalsOfCompany,
     &kListAnswers,
     &kMakeHead,
     &kLockCompany,
@@ -638,7 +684,7 @@ inline constexpr std::array kReferenceStatements = {
 inline constexpr std::array kWholeStoreStatements = {
     &kIsUtf8,        &kHasVersions,      &kHasCitus,    &kHasCitusTables,
     &kIsDistributed, &kListOldCompanies, &kListExpired, &kListForgotten,
-    &kListCompanies, &kListUsage,        &kHasIndex,
+    &kListCompanies, &kListUsage,        &kHasIndex,    &kListOldRefusals,
 };
 
 }  // namespace earshot::store

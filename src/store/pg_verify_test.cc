@@ -197,15 +197,15 @@ TEST_F(PgVerify, ListsABoundedNumberOfFaults) {
 
 TEST_F(PgVerify, RetentionCutsWhatIsOldAndTheNewestStays) {
   load_one_of_each();
-  must(apply_retention_over_postgres(*session, Time{2'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{2'000'000}, {}}));
   EXPECT_EQ(database.ask("SELECT min(revision) FROM earshot.changes"), "2");
   EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "1");
   EXPECT_EQ(faults(), "");
-  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{9'000'000}, {}}));
   EXPECT_EQ(database.ask("SELECT min(revision) FROM earshot.changes"), "3");
   EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2");
   EXPECT_EQ(faults(), "");
-  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{9'000'000}, {}}));
   EXPECT_EQ(database.ask("SELECT count(*) FROM earshot.changes"), "1");
   must(load({{{1}, false, core::Company{{1}, "Two"}}}, Time{4'000'000}));
   EXPECT_EQ(faults(), "");
@@ -228,13 +228,13 @@ TEST_F(PgVerify, RetentionKeepsTheVersionsInForceAtTheHorizon) {
         " FROM earshot.user_versions");
   };
   ASSERT_EQ(versions(), "1-4 4-5 5-6");
-  must(apply_retention_over_postgres(*session, Time{4'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{4'000'000}, {}}));
   EXPECT_EQ(versions(), "1-4 4-5 5-6") << "the first is in force at the horizon, revision 3";
   EXPECT_EQ(faults(), "");
-  must(apply_retention_over_postgres(*session, Time{5'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{5'000'000}, {}}));
   EXPECT_EQ(versions(), "4-5 5-6");
   EXPECT_EQ(faults(), "");
-  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{9'000'000}, {}}));
   EXPECT_EQ(versions(), "5-6");
   EXPECT_EQ(faults(), "");
 }
@@ -247,7 +247,7 @@ TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
       " call_ids, items_count, items, previous_hash"
       " FROM earshot.changes, generate_series(4, 2500) n WHERE revision = 3;"
       "UPDATE earshot.companies SET revision = 2500");
-  must(apply_retention_over_postgres(*session, Time{9'000'000}));
+  must(apply_retention_over_postgres(*session, {Time{9'000'000}, {}}));
   EXPECT_EQ(database.ask("SELECT string_agg(revision::text, ' ') FROM earshot.changes"), "2500");
   EXPECT_EQ(database.ask("SELECT horizon FROM earshot.companies"), "2499");
 }

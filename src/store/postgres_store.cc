@@ -28,6 +28,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kWatchEvery{500};
 constexpr milliseconds kWatchPatience{2000};  // then a database that says nothing is not there
 constexpr milliseconds kUsageAddedEvery{100};
+constexpr std::chrono::minutes kRefusalsForgottenEvery{10};  // nobody is shown older ones
 constexpr std::chrono::seconds kLoadSilenceMax{600};  // one statement of a load may take long
 
 std::uint64_t next_store_id() {
@@ -138,12 +139,14 @@ Status PostgresStore::begin() {
   });
   begun.get_future().wait();
   const PostgresOptions& options = site_.options;
-  if (options.retention) {
+  if (options.retention || options.retention_revisions) {
     upkeep_.push_back(
         repeat(options.retention_every, "retention_failed", [this] { return apply_retention(); }));
   }
   upkeep_.push_back(
       repeat(options.expiry_every, "sweep_failed", [this] { return take_away_expired(); }));
+  upkeep_.push_back(repeat(kRefusalsForgottenEvery, "refusals_not_forgotten",
+                           [this] { return forget_refusals(); }));
   return {};
 }
 
@@ -331,10 +334,13 @@ std::thread PostgresStore::repeat(milliseconds interval, const char* failure,
 }
 
 Status PostgresStore::apply_retention() const {
-  const Time oldest{
-      site_.options.clock().micros -
-      std::chrono::duration_cast<std::chrono::microseconds>(*site_.options.retention).count()};
-  return apply_retention_over_postgres(*TRY(open_session()), oldest);
+  const PostgresOptions& options = site_.options;
+  RetentionLimits limits{{}, options.retention_revisions};
+  if (options.retention) {
+    const auto kept = std::chrono::duration_cast<std::chrono::microseconds>(*options.retention);
+    limits.oldest = Time{options.clock().micros - kept.count()};
+  }
+  return apply_retention_over_postgres(*TRY(open_session()), limits);
 }
 
 Status PostgresStore::take_away_expired() const {

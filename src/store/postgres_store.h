@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/loop.h"
@@ -75,6 +76,9 @@ class PostgresStore final : public Store {
                      std::function<Status()> task);
   Status apply_retention() const;
   Status take_away_expired() const;
+  Status forget_refusals() const;
+  template <class Task>
+  auto with_refusals_session(Task&& task) -> decltype(task(std::declval<PgSession&>()));
 
   const Digest cursor_secret_;
   const std::uint64_t id_;  // no two stores of the process have the same
@@ -94,6 +98,9 @@ class PostgresStore final : public Store {
   // Of what is counted and noted now and then.
   std::mutex usage_mutex_;
   std::unique_ptr<PgSession> usage_session_;  // guarded by usage_mutex_
+
+  std::mutex refusals_mutex_;
+  std::unique_ptr<PgSession> refusals_session_;  // guarded by refusals_mutex_
 
   mutable std::mutex health_mutex_;
   std::string trouble_;  // guarded by health_mutex_; empty: the database commits

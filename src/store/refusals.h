@@ -48,6 +48,11 @@ struct RefusalsView {
 struct RefusalLimits {
   std::size_t per_company = 10'000;  // and as many of no company; older ones go
   std::chrono::seconds keep{30 * 24 * 3600};
+
+  // From before this, none is shown.
+  Time oldest(Time now) const {
+    return {now.micros - std::chrono::duration_cast<std::chrono::microseconds>(keep).count()};
+  }
 };
 
 }  // namespace earshot::store

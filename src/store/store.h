@@ -2,6 +2,7 @@
 // edge, so that memory answers at once and a disk or database does not hold a socket's thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -27,6 +28,24 @@
 
 namespace earshot::store {
 
+// The second in which the use of a key was noted last: a memory of who notes uses, so that most
+// requests need not. No part of the key: a copy begins anew. Any thread.
+class UseMark {
+ public:
+  UseMark() = default;
+  UseMark(const UseMark&) noexcept {}
+  UseMark& operator=(const UseMark&) noexcept { return *this; }
+  // Whether it is another second than the last time; at least one of many who ask is told so.
+  bool is_news(std::int64_t second) const {
+    if (second_.load(std::memory_order_relaxed) == second) return false;
+    second_.store(second, std::memory_order_relaxed);
+    return true;
+  }
+
+ private:
+  mutable std::atomic<std::int64_t> second_{INT64_MIN};
+};
+
 // An access key and its company. Shared and immutable; a change makes another one.
 struct KeyEntry {
   CompanyId company;
@@ -36,6 +55,8 @@ struct KeyEntry {
 
   // Where the store sees every change to keys in the moment when it is made.
   static constexpr core::Revision kForever = ~core::Revision{0};
+
+  UseMark use_mark{};
 };
 using KeyPtr = std::shared_ptr<const KeyEntry>;
 

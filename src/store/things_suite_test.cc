@@ -180,6 +180,9 @@ TEST_P(StoreSuite, TheUseOfAKeyGoesWithIt) {
   ASSERT_TRUE(store().note_key_uses(uses));
   ASSERT_TRUE(load_now(store(), {without(key)}));
   EXPECT_EQ(uses_of(store(), {1}), (Uses{{"B", 6'000'000}}));
+  ASSERT_TRUE(load_now(store(), {key}));
+  EXPECT_EQ(uses_of(store(), {1}), (Uses{{"B", 6'000'000}})) << "one that comes back is a new one";
+  ASSERT_TRUE(load_now(store(), {without(key)}));
   // What another server noted of it late goes too.
   ASSERT_TRUE(store().note_key_uses(uses));
   ASSERT_TRUE(load_now(store(), {key}));

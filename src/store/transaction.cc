@@ -685,6 +685,10 @@ std::vector<CompanyId> Transaction::companies_to_sweep() const {
   return companies;
 }
 
+bool Transaction::removes_keys() const {
+  return std::ranges::any_of(keys_, [](const auto& one) { return !one.second.key.has_value(); });
+}
+
 std::vector<std::pair<CompanyId, core::Revision>> Transaction::revisions() const {
   std::vector<std::pair<CompanyId, core::Revision>> changed;
   for (const auto& [id, working] : companies_) {

@@ -103,6 +103,8 @@ class Transaction final : public core::RecordTarget {
   bool outcome_is_unknown() const { return disk_was_asked_; }
   std::uint64_t changes() const { return changes_; }
 
+  // Whether an access key is gone after this.
+  bool removes_keys() const;
   // The newest revision of each company that this changes, ascending by company. REQUIRES: no
   // revision is open.
   std::vector<std::pair<CompanyId, core::Revision>> revisions() const;

@@ -43,10 +43,12 @@ struct EmbeddedPlace final : StorePlace {
     options.clock = std::move(clock);
     options.expiry_every = expiry_every;
     options.idempotency_keep = idempotency_keep;
-    if (retention) {
-      options.retention = retention;
+    options.refusals = refusals;
+    options.retention = retention;
+    options.retention_revisions = retention_revisions;
+    if (retention || retention_revisions) {
       options.retention_every = std::chrono::seconds(0);
-      options.house_every = std::chrono::milliseconds(5);
+      options.house_every = std::chrono::milliseconds(1);
     }
     auto opened = store::open_embedded(options);
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
@@ -76,10 +78,10 @@ struct PostgresPlace final : StorePlace {
     options.clock = std::move(clock);
     options.expiry_every = expiry_every;
     options.idempotency_keep = idempotency_keep;
-    if (retention) {
-      options.retention = retention;
-      options.retention_every = std::chrono::seconds(1);
-    }
+    options.refusals = refusals;
+    options.retention = retention;
+    options.retention_revisions = retention_revisions;
+    if (retention || retention_revisions) options.retention_every = std::chrono::seconds(1);
     auto opened = store::open_postgres(options);
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     return opened ? std::move(*opened) : nullptr;

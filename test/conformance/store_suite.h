@@ -36,8 +36,10 @@ class StorePlace {
   // swept.
   std::chrono::milliseconds expiry_every = std::chrono::hours(24);
   std::chrono::seconds idempotency_keep = std::chrono::hours(24);
-  // Applied again and again, at least once a second.
-  std::optional<std::chrono::seconds> retention{};
+  store::RefusalLimits refusals;
+  // Applied again and again where there is one.
+  std::optional<std::chrono::seconds> retention;
+  std::optional<std::uint64_t> retention_revisions;
   virtual std::unique_ptr<store::Store> open(Clock clock) = 0;
 };
 

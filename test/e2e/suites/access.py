@@ -167,7 +167,7 @@ def refuses(env):
         "/earshot/v1/access/check/",
         "/Earshot/v1/access/check",
         "/earshot/v1//access/check",
-        "/earshot/v1/calls/100",
+        "/earshot/v1/calls",
         "/earshot/v1/calls/100/access/",
         "/earshot/v1/calls//access",
         "/earshot/v1/calls/100/100/access",

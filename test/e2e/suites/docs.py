@@ -32,7 +32,7 @@ from server import Server
 tests, test = suite()
 
 NEW = ("requestId", "at", "cursor")
-ASKS = re.compile(r"\bearshot (why|check|who|list|give|remove)\b")
+ASKS = re.compile(r"\bearshot (why|check|who|list|give|remove|changes|refusals|keys)\b")
 HERE = re.compile(r"\b(127\.0\.0\.1|localhost):8080\b")
 ASSIGNMENT = re.compile(r"(export )?[A-Za-z_][A-Za-z0-9_]*=\S*( [A-Za-z_][A-Za-z0-9_]*=\S*)*$")
 

@@ -26,6 +26,8 @@ WORDS = [
     (("wh",), {"who", "why"}),
     (("key", ""), {"create", "list", "revoke"}),
     (("key", "re"), {"revoke"}),
+    (("keys", ""), {"create", "list", "revoke", "rotate"}),
+    (("changes", "--la"), {"--last"}),
     (("completion", ""), {"bash", "zsh", "fish"}),
     (("list", "31", "--way", "p"), {"participant", "profile"}),
     (("remove", "--all-of-"), {"--all-of-call", "--all-of-user"}),

@@ -1,0 +1,224 @@
+// What every store does with refusals: see conformance/store_suite.h.
+#include "conformance/places.h"
+#include "store/pg_refusals.h"
+
+namespace earshot::test {
+namespace {
+
+store::Refusal refusal_of(CompanyId company, std::int64_t micros, std::string detail) {
+  return {.company = company,
+          .time = Time{micros},
+          .reason = "scope",
+          .operation = "listKeys",
+          .access_key = company.value == 0 ? "" : "KEY",
+          .remote_address = "192.0.2.7",
+          .request_id = make_request_id(),
+          .detail = std::move(detail),
+          .requests = 3};
+}
+
+std::vector<std::string> details_of(const std::vector<store::KeptRefusal>& refusals) {
+  std::vector<std::string> details;
+  for (const store::KeptRefusal& one : refusals) details.push_back(one.refusal.detail);
+  return details;
+}
+
+using Texts = std::vector<std::string>;
+
+}  // namespace
+
+class RefusalsSuite : public StoreSuite {
+ protected:
+  void load_company(CompanyId company) {
+    core::Key key;
+    key.access_key = "KEY" + to_string(company);
+    key.scopes = {"a:b"};
+    core::KeyLine line{key, {}};
+    ASSERT_TRUE(
+        load_now(store(), {{company, false, core::Company{company, "One"}}, {company, false, line}})
+            .has_value());
+  }
+  store::RefusalsView list(CompanyId company, std::uint64_t before = 0, std::size_t max = 1000) {
+    auto view = store().list_refusals({company, before, max});
+    EXPECT_TRUE(view.has_value()) << view.error().message;
+    return view ? std::move(*view) : store::RefusalsView{};
+  }
+  void keep(std::vector<store::Refusal> refusals) {
+    const Status kept = store().keep_refusals(refusals);
+    ASSERT_TRUE(kept.has_value()) << kept.error().message;
+  }
+};
+
+TEST_P(RefusalsSuite, AreListedNewestFirstInPages) {
+  load_company({1});
+  EXPECT_TRUE(list({1}).refusals.empty());
+  EXPECT_TRUE(list({1}).is_end);
+  const store::Refusal first = refusal_of({1}, now_, "a");
+  keep({first, refusal_of({0}, now_, "of nobody"), refusal_of({1}, now_, "b")});
+  keep({refusal_of({1}, now_, "c")});
+  const store::RefusalsView all = list({1});
+  EXPECT_EQ(details_of(all.refusals), (Texts{"c", "b", "a"}));
+  EXPECT_TRUE(all.is_end);
+  const store::Refusal& last = all.refusals.back().refusal;
+  EXPECT_EQ(last.company, first.company);
+  EXPECT_EQ(last.time, first.time);
+  EXPECT_EQ(last.reason, first.reason);
+  EXPECT_EQ(last.operation, first.operation);
+  EXPECT_EQ(last.access_key, first.access_key);
+  EXPECT_EQ(last.remote_address, first.remote_address);
+  EXPECT_EQ(last.request_id, first.request_id);
+  EXPECT_EQ(last.requests, 3U);
+  const store::RefusalsView page = list({1}, 0, 2);
+  EXPECT_EQ(details_of(page.refusals), (Texts{"c", "b"}));
+  EXPECT_FALSE(page.is_end);
+  const store::RefusalsView rest = list({1}, page.refusals.back().number, 2);
+  EXPECT_EQ(details_of(rest.refusals), (Texts{"a"}));
+  EXPECT_TRUE(rest.is_end);
+  EXPECT_EQ(details_of(list({0}).refusals), (Texts{"of nobody"}));
+  open();
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"c", "b", "a"}));
+  keep({refusal_of({1}, now_, "d")});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"d", "c", "b", "a"}));
+  EXPECT_GT(list({1}).refusals[0].number, all.refusals[0].number);
+  expect_sound();
+}
+
+TEST_P(RefusalsSuite, OfEachCompanyTheNewestStayWhateverTheOthersHave) {
+  place_->refusals.per_company = 5;
+  open();
+  load_company({1});
+  load_company({2});
+  keep({refusal_of({2}, now_, "of another")});
+  std::vector<store::Refusal> flood;
+  for (int i = 1; i <= 2000; ++i) {
+    flood.push_back(refusal_of({1}, now_, std::to_string(i)));
+    flood.push_back(refusal_of({0}, now_, std::to_string(i)));
+  }
+  keep(flood);
+  keep({flood[0], flood[2]});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"2", "1", "2000", "1999", "1998"}));
+  EXPECT_EQ(details_of(list({0}).refusals), (Texts{"2000", "1999", "1998", "1997", "1996"}));
+  EXPECT_EQ(details_of(list({2}).refusals), (Texts{"of another"}));
+  open();
+  keep({flood[4]});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"3", "2", "1", "2000", "1999"}));
+}
+
+TEST_P(RefusalsSuite, OldOnesAreNotShown) {
+  place_->refusals.keep = std::chrono::seconds(10);
+  open();
+  load_company({1});
+  keep({refusal_of({1}, now_, "old"), refusal_of({1}, now_ + 1, "less old")});
+  now_ += 10'000'001;
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"less old"}));
+  now_ += 1;
+  EXPECT_TRUE(list({1}).refusals.empty());
+  EXPECT_TRUE(list({1}).is_end);
+}
+
+TEST_P(RefusalsSuite, GoWithTheirCompany) {
+  load_company({1});
+  load_company({2});
+  keep({refusal_of({1}, now_, "a"), refusal_of({2}, now_, "b")});
+  const core::Record gone{{1}, true, core::Company{{1}, ""}};
+  ASSERT_TRUE(load_now(store(), {gone}).has_value());
+  // A late one finds no company any more.
+  keep({refusal_of({1}, now_, "late")});
+  for (int i = 0; i < 500 && !list({1}).refusals.empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(list({1}).refusals.empty());
+  load_company({1});
+  EXPECT_TRUE(list({1}).refusals.empty());
+  EXPECT_EQ(details_of(list({2}).refusals), (Texts{"b"}));
+}
+
+TEST_P(RefusalsSuite, ManyMayBringThemAtOnce) {
+  load_company({1});
+  constexpr int kThreads = 4, kTimes = 20;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([this] {
+      for (int j = 0; j < kTimes; ++j)
+        keep({refusal_of({1}, now_, "x"), refusal_of({0}, now_, "y")});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(list({1}).refusals.size(), std::size_t{kThreads * kTimes});
+  EXPECT_EQ(list({0}).refusals.size(), std::size_t{kThreads * kTimes});
+}
+
+INSTANTIATE_TEST_SUITE_P(Embedded, RefusalsSuite,
+                         testing::Values(embedded("AsShipped", [](auto&) {})),
+                         [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(Postgres, RefusalsSuite,
+                         testing::Values(postgres(
+                             "AsShipped", [](auto&) {}, 0)),
+                         [](const auto& kind) { return kind.param.name; });
+
+TEST(EmbeddedRefusals, OldOnesGoFromTheDisk) {
+  EmbeddedPlace place;
+  place.refusals.keep = std::chrono::seconds(10);
+  place.retention_revisions = 1'000'000;  // upkeep all the time
+  std::atomic<std::int64_t> now{1'772'359'200'000'000};
+  const auto clock = [&now] { return Time{now}; };
+  auto store = place.open(clock);
+  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({0}, now, "old")}).has_value());
+  now += 5'000'000;
+  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({0}, now, "new")}).has_value());
+  now += 6'000'000;
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  store.reset();
+  place.refusals.keep = std::chrono::hours(1);
+  store = place.open(clock);
+  const auto left = store->list_refusals({{0}, 0, 10});
+  ASSERT_TRUE(left.has_value());
+  EXPECT_EQ(details_of(left->refusals), (Texts{"new"}));
+}
+
+TEST(EmbeddedRefusals, NothingIsWrittenWhileTheDiskIsNearlyFull) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = ~std::uint64_t{0};
+  const auto store = place.open([] { return Time{1}; });
+  const auto kept = store->keep_refusals(std::vector{refusal_of({0}, 1, "x")});
+  ASSERT_FALSE(kept.has_value());
+  EXPECT_EQ(kept.error().code, Code::unavailable);
+  EXPECT_TRUE(store->list_refusals({{0}, 0, 10})->refusals.empty());
+}
+
+TEST(PgRefusals, OldOnesGoFromTheDatabase) {
+  PostgresPlace place;
+  const auto store = place.open([] { return Time{1'000'000'000}; });
+  ASSERT_TRUE(store
+                  ->keep_refusals(std::vector{refusal_of({0}, 999'000'000, "old"),
+                                              refusal_of({0}, 1'000'000'000, "new")})
+                  .has_value());
+  const auto session = place.database.connect();
+  const store::RefusalLimits limits{.keep = std::chrono::seconds(1)};
+  ASSERT_TRUE(
+      store::forget_refusals_over_postgres(*session, limits, Time{1'000'500'000}).has_value());
+  EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
+}
+
+TEST(PgRefusals, NoTwoServersGiveTheSameNumber) {
+  constexpr std::size_t kServers = 4, kTimes = 25;
+  PostgresPlace place;
+  std::vector<std::unique_ptr<store::Store>> servers;
+  for (std::size_t i = 0; i < kServers; ++i) servers.push_back(place.open(wall_now));
+  std::atomic<std::size_t> kept{0};
+  std::vector<std::thread> threads;
+  for (const auto& server : servers) {
+    threads.emplace_back([&] {
+      for (std::size_t j = 0; j < kTimes; ++j) {
+        kept +=
+            server->keep_refusals(std::vector{refusal_of({0}, wall_now().micros, "x")}).has_value();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  // Who loses the number again and again gives up; that is told, and seldom.
+  EXPECT_GT(kept, kServers * kTimes / 2);
+  EXPECT_EQ(place.database.ask("SELECT count(*) FROM earshot.refusals"), std::to_string(kept));
+}
+
+}  // namespace earshot::test

@@ -1,0 +1,311 @@
+// What retention leaves, on every store; and what the embedded one does on the way, step by step,
+// until the disk has its bytes back.
+#include <filesystem>
+
+#include "base/random.h"
+#include "conformance/places.h"
+#include "store/pg_retention.h"
+#include "store/retention.h"
+
+namespace earshot::test {
+namespace {
+
+using std::chrono::seconds;
+
+store::AccessCommand access_at(core::Revision revision, CompanyId company = {1}) {
+  store::AccessCommand command;
+  command.company = company;
+  command.calls = {{{1}, {}}};
+  command.everybody = true;
+  command.moment.revision = revision;
+  return command;
+}
+
+}  // namespace
+
+class RetentionSuite : public StoreSuite {
+ protected:
+  // One revision each second: user 1 is given the call and loses it, in turn; revision 5 renames
+  // user 3.
+  void make_history(core::Revision newest, CompanyId company = {1}) {
+    for (core::Revision revision = 1; revision <= newest; ++revision) {
+      now_ = begin_ + static_cast<std::int64_t>(revision - 1) * 1'000'000;
+      if (revision == 1 && company == CompanyId{1}) {
+        load_small_company();
+      } else if (revision == 1) {
+        core::Call call;
+        call.id = {1};
+        core::User user;
+        user.id = {1};
+        ASSERT_TRUE(load_now(store(), {{company, false, core::Company{company, "More"}},
+                                       {company, false, user},
+                                       {company, false, call}})
+                        .has_value());
+      } else if (revision == 5) {
+        core::User user;
+        user.id = {3};
+        user.first_name = "Renamed";
+        ASSERT_TRUE(load_now(store(), {{company, false, user}}).has_value());
+      } else {
+        const bool is_give = revision < 5 ? revision % 2 == 0 : revision % 2 == 1;
+        const auto operation = is_give ? store::Operation::give : store::Operation::remove;
+        const auto outcome = write_now(store(), command_of(operation, company, {{{1}, {{1}}}}));
+        ASSERT_TRUE(outcome.has_value());
+        ASSERT_EQ(outcome->revision, revision);
+      }
+    }
+  }
+  void wait_until_gone(core::Revision revision, CompanyId company = {1}) {
+    for (int i = 0; i < 1000; ++i) {
+      const auto view = read_access_now(store(), access_at(revision, company));
+      if (!view && view.error().code == Code::gone) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    FAIL() << "revision " << revision << " is still there";
+  }
+  // The horizon itself is the oldest that is told, as it was.
+  void expect_horizon(core::Revision horizon, CompanyId company = {1}) {
+    SCOPED_TRACE("horizon " + std::to_string(horizon));
+    wait_until_gone(horizon - 1, company);
+    const auto view = read_access_now(store(), access_at(horizon, company));
+    ASSERT_TRUE(view.has_value()) << view.error().message;
+    EXPECT_EQ(view->as_of.revision, horizon);
+    EXPECT_EQ(view->as_of.time, time_of(horizon));
+    EXPECT_NE(view->directory->find_user({1}), nullptr);
+    const auto refused = read_access_now(store(), access_at(horizon - 1, company));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().message, "history is kept from revision " + std::to_string(horizon) +
+                                           " of " + format_time(time_of(horizon)) + " on");
+    expect_sound();
+  }
+  Time time_of(core::Revision revision) const {
+    return {begin_ + static_cast<std::int64_t>(revision - 1) * 1'000'000};
+  }
+
+  const std::int64_t begin_ = now_;
+};
+
+TEST_P(RetentionSuite, ByCountTheNewestOfEachCompanyStay) {
+  place_->retention_revisions = 3;
+  make_history(4, {2});
+  make_history(9);
+  open();
+  expect_horizon(6);
+  expect_horizon(1, {2});
+  // And it goes on.
+  now_ += 1'000'000;
+  (void)give({2}, {{2}});
+  expect_horizon(7);
+}
+
+TEST_P(RetentionSuite, ByCountAndAgeWhatEitherCutsGoes) {
+  make_history(9);
+  place_->retention_revisions = 6;
+  place_->retention = seconds(2);  // from before revision 7
+  open();
+  expect_horizon(6);
+  place_->retention = seconds(3600);
+  place_->retention_revisions = 2;
+  open();
+  expect_horizon(7);
+}
+
+TEST_P(RetentionSuite, TheNewestRevisionAloneMayBeLeft) {
+  make_history(9);
+  place_->retention_revisions = 1;
+  open();
+  expect_horizon(8);
+  EXPECT_TRUE(read_access_now(store(), access_at(9)).has_value());
+  EXPECT_EQ(listed({1}), std::vector<UserId>{{1}});
+  now_ += 1'000'000;
+  EXPECT_EQ(give({3}, {{4}}), 10U);
+  expect_horizon(9);
+  EXPECT_EQ(listed({3}), std::vector<UserId>{{4}});
+}
+
+TEST_P(RetentionSuite, ARecordThatIsShorterStaysWhole) {
+  make_history(3);
+  place_->retention_revisions = 3;
+  open();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1300));
+  EXPECT_TRUE(read_access_now(store(), access_at(0)).has_value());
+  expect_sound();
+}
+
+INSTANTIATE_TEST_SUITE_P(Embedded, RetentionSuite,
+                         testing::Values(embedded("AsShipped", [](auto&) {})),
+                         [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(Postgres, RetentionSuite,
+                         testing::Values(postgres(
+                             "AsShipped", [](auto&) {}, 0)),
+                         [](const auto& kind) { return kind.param.name; });
+
+// A call whose title is as good as random, so that nothing of it is compressed.
+core::Record call_with_long_title(std::uint64_t id, std::size_t bytes) {
+  core::Call call;
+  call.id = {id};
+  call.title = make_random_text(bytes);
+  return {{1}, false, call};
+}
+
+core::Record user_with_long_name(std::uint64_t id, std::size_t bytes) {
+  core::User user;
+  user.id = {id};
+  user.first_name = make_random_text(bytes);
+  return {{1}, false, user};
+}
+
+std::uint64_t size_of_files(const std::string& directory) {
+  std::uint64_t size = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory + "/rows")) {
+    std::error_code gone;
+    const auto bytes = std::filesystem::file_size(file, gone);
+    if (!gone && file.path().extension() == ".sst") size += bytes;
+  }
+  return size;
+}
+
+// Killed after any number of steps, the store is sound, and the next round ends the cut.
+TEST(Retention, MayEndAfterAnyStep) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  const auto clock = [] { return Time{1'772'359'200'000'000}; };
+  constexpr core::Revision kRevisions = 20;
+  {
+    const auto store = place.open(clock);
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+    for (core::Revision revision = 2; revision <= kRevisions; ++revision) {
+      // Of several parts.
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(1, 200'000),
+                                    user_with_long_name(revision % 4 + 1, 200'000)})
+                      .has_value());
+    }
+  }
+  const auto small = store::RetentionStep{.rows = 3, .bytes = 100'000};
+  bool is_cut = false;
+  for (int steps = 1; !is_cut; ++steps) {
+    SCOPED_TRACE(std::to_string(steps) + " steps");
+    ASSERT_LT(steps, 1000);
+    {
+      const auto rocks =
+          std::move(*store::Rocks::open({.directory = place.options.directory + "/rows",
+                                         .block_cache_bytes = 1 << 20,
+                                         .env = nullptr}));
+      store::Companies companies(*rocks);
+      store::Retention retention(*rocks, companies, small);
+      // Later rounds cut more, so that each meets what the one before has left.
+      const std::uint64_t left = steps < 5 ? 18 - 3 * static_cast<std::uint64_t>(steps) : 3;
+      retention.begin({{}, left});
+      for (int i = 0; i < steps && retention.is_under_way(); ++i) {
+        ASSERT_TRUE(retention.step().has_value());
+      }
+      is_cut = left == 3 && !retention.is_under_way();
+    }
+    const auto store = place.open(clock);
+    const auto report = store->verify();
+    ASSERT_TRUE(report.has_value());
+    ASSERT_TRUE(report->faults.empty()) << report->faults[0];
+    const auto newest = read_access_now(*store, access_at(kRevisions));
+    ASSERT_TRUE(newest.has_value()) << newest.error().message;
+    ASSERT_NE(newest->directory->find_user({1}), nullptr);
+  }
+  const auto store = place.open(clock);
+  EXPECT_FALSE(read_access_now(*store, access_at(kRevisions - 4)).has_value());
+  const auto oldest = read_access_now(*store, access_at(kRevisions - 3));
+  ASSERT_TRUE(oldest.has_value()) << oldest.error().message;
+  EXPECT_EQ(store->verify()->changes, 6U) << "of three revisions";
+}
+
+TEST(Retention, ALongRecordIsCutInStepsOfBoundedSize) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  constexpr int kRevisions = 200;
+  {
+    const auto store = place.open([] { return Time{1'772'359'200'000'000}; });
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+    for (int i = 0; i < kRevisions; ++i) {
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(1, 50)}).has_value());
+    }
+  }
+  const auto rocks = std::move(*store::Rocks::open(
+      {.directory = place.options.directory + "/rows", .block_cache_bytes = 1 << 20}));
+  store::Companies companies(*rocks);
+  const auto count = [&] {
+    int parts = 0;
+    const auto rows = rocks->iterate(store::Family::changes);
+    for (rows->SeekToFirst(); rows->Valid(); rows->Next()) ++parts;
+    return parts;
+  };
+  store::Retention retention(*rocks, companies, {.rows = 10, .bytes = 1 << 20});
+  retention.begin({{}, 1});
+  int parts = count(), steps = 0;
+  while (retention.is_under_way()) {
+    ASSERT_TRUE(retention.step().has_value());
+    const int left = count();
+    EXPECT_LE(parts - left, 10);
+    parts = left;
+    ++steps;
+  }
+  EXPECT_EQ(parts, 1);
+  EXPECT_GT(steps, kRevisions / 10);
+}
+
+TEST(Retention, GivesTheDiskBack) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  place.options.compaction_bytes = ~std::uint64_t{0};
+  const auto clock = [] { return Time{1'772'359'200'000'000}; };
+  constexpr std::size_t kTitle = 100'000;
+  {
+    const auto store = place.open(clock);
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+    for (std::uint64_t i = 0; i < 150; ++i) {
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(i % 5 + 1, kTitle),
+                                    user_with_long_name(i % 5 + 1, kTitle)})
+                      .has_value());
+    }
+  }
+  (void)place.open(clock);  // what was in the log becomes files
+  const std::uint64_t full = size_of_files(place.options.directory);
+  EXPECT_GT(full, 150 * 2 * kTitle) << "a title before and after, and a name, compressed a little";
+  place.retention_revisions = 1;
+  place.options.compaction_bytes = 1;
+  const auto store = place.open(clock);
+  // What is left are five calls and five users, and the newest revision's change of one each.
+  const std::uint64_t left_about = (5 + 5 + 3) * kTitle;
+  std::uint64_t size = full;
+  for (int i = 0; i < 1000 && size > 2 * left_about; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    size = size_of_files(place.options.directory);
+  }
+  EXPECT_LE(size, 2 * left_about) << "of " << full;
+  const auto report = store->verify();
+  EXPECT_TRUE(report->faults.empty()) << report->faults[0];
+}
+
+// What was deleted makes room for what comes, once it was vacuumed: tables do not grow for ever.
+TEST(PgRetention, TheTablesDoNotGrowWhileTheSameLoadGoesOn) {
+  PostgresPlace place;
+  const auto store = place.open(wall_now);
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+  const auto session = place.database.connect();
+  std::vector<std::uint64_t> sizes;
+  for (int round = 0; round < 6; ++round) {
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(1, 5'000), user_with_long_name(1, 5'000)})
+                      .has_value());
+    }
+    ASSERT_TRUE(store::apply_retention_over_postgres(*session, {{}, 10}).has_value());
+    std::uint64_t size = 0;
+    for (const std::string table : {"changes", "user_versions", "users", "calls", "companies"}) {
+      (void)place.database.ask("VACUUM earshot." + table);
+      size += std::stoull(
+          place.database.ask("SELECT pg_total_relation_size('earshot." + table + "')::text"));
+    }
+    sizes.push_back(size);
+  }
+  EXPECT_LE(sizes.back(), sizes[1] + sizes[1] / 10);
+  EXPECT_TRUE(store->verify()->faults.empty());
+}
+
+}  // namespace earshot::test
