@@ -130,7 +130,7 @@ def check_rest(told, reader, place):
 NO_POSITIONS = [
     *("", "-1", "-1.5", "x", "1.", ".1", ".", "01", "1.0", "1.01", "00", "0.0", "0.1", "+1", "1,5"),
     *("1e3", "0x1", "1.5.2", "1 5", "1..5", "٣", "1.٣", "NaN", "null", "1;2", "1'--", "\u202e1"),
-    *("18446744073709551616", "9" * 400, "1." + "9" * 400, "1.18446744073709551617"),
+    *(str(2**63), str(2**64 - 1), str(2**64), "9" * 400, "1." + "9" * 400, "1.18446744073709551617"),
 ]
 
 
@@ -142,7 +142,7 @@ def lies_about_position(env):
         check_refused(ask(client, place), place)
         if place:
             check_refused(ask_stream(client, place.encode().decode("latin-1")), place)
-    for place in (str(head + 1), f"{head + 1}.1", str(2**63), str(2**64 - 1), "99999999.7"):
+    for place in (str(head + 1), f"{head + 1}.1", "99999999.7"):
         for answer in (ask(client, place), ask_stream(client, place), ask(client, place, wait=5)):
             check_refused(answer, place)
             text = " ".join(answer.json["errors"])
@@ -225,12 +225,12 @@ def ask_for(client, told, place, rng):
 
 def ask_header(client, place):
     """As the id of the last event. What is a position would open a stream, and is left out."""
-    place = bytes(byte for byte in place if byte > 0x20 and byte != 0x7F)
+    place = bytes(byte for byte in place if byte > 0x20 and byte != 0x7F) or b"x"
     with contextlib.suppress(Failure, UnicodeDecodeError):
         position_of(place.decode())
         return 0
     answer = ask_stream(client, place.decode("latin-1"))
-    check(answer.status in (400, 414, 431) or not place and answer.status == 200, place, answer)
+    check(answer.status in (400, 414, 431), place, answer)
     return answer.status
 
 
@@ -240,7 +240,7 @@ def ask_header(client, place):
 @test("readers that stall are cut off, cost bounded memory and hold nobody up", seconds=90)
 def stalls(env):
     server, client = written(env, "--stream-stall", "2s")
-    users = [{"kind": "user", "userId": str(user), "lastName": "x" * 120} for user in range(60_000)]
+    users = [{"kind": "user", "userId": str(user), "lastName": "x" * 120} for user in range(1, 60_000)]
     load_here(env, *users)
     follower = Follower([server.address], KEY, env.random)
     follower.wait_for(31, 30)
