@@ -130,7 +130,7 @@ def check_rest(told, reader, place):
 NO_POSITIONS = [
     *("", "-1", "-1.5", "x", "1.", ".1", ".", "01", "1.0", "1.01", "00", "0.0", "0.1", "+1", "1,5"),
     *("1e3", "0x1", "1.5.2", "1 5", "1..5", "٣", "1.٣", "NaN", "null", "1;2", "1'--", "\u202e1"),
-    *(str(2**63), str(2**64 - 1), str(2**64), "9" * 400, "1." + "9" * 400, "1.18446744073709551617"),
+    *(str(2**63), str(2**64 - 1), str(2**64), "9" * 400, "1." + "9" * 400, f"1.{2**64 + 1}"),
 ]
 
 
@@ -240,10 +240,12 @@ def ask_header(client, place):
 @test("readers that stall are cut off, cost bounded memory and hold nobody up", seconds=90)
 def stalls(env):
     server, client = written(env, "--stream-stall", "2s")
-    users = [{"kind": "user", "userId": str(user), "lastName": "x" * 120} for user in range(1, 60_000)]
+    name = "x" * 120
+    users = [{"kind": "user", "userId": str(user), "lastName": name} for user in range(1, 60_000)]
     load_here(env, *users)
+    large = read_all(client, env.random).revision
     follower = Follower([server.address], KEY, env.random)
-    follower.wait_for(31, 30)
+    follower.wait_for(large, 30)
     before = server.status("VmRSS")
     stalled = [Stream(server.address, KEY, after="0") for _ in range(READERS)]
     for stream in stalled:
@@ -254,7 +256,7 @@ def stalls(env):
         write_on(client, 2)
         most = max(most, server.status("VmRSS"))
         time.sleep(0.02)
-    reasons = [cut_off(stream) for stream in stalled]
+    reasons = [cut_off(stream, large) for stream in stalled]
     last = read_all(client, env.random).revision
     follower.wait_for(last)
     check_equal(follower.stop().revision, last, "a reader that keeps up")
@@ -265,14 +267,14 @@ def stalls(env):
     env.note(f"{counts}, memory grew by {(most - before) >> 20} MiB")
 
 
-def cut_off(stream):
+def cut_off(stream, large):
     """Why; reads what had been sent. What was sent is the front of the feed, and not all of it."""
     reader = Reader()
     with contextlib.closing(stream):
         while True:
             event = stream.next(10)
             if event == OVER:
-                check(reader.revision < 31, "was not cut off")
+                check(reader.revision < large, "was not cut off")
                 return "closed"
             if event == HEARTBEAT:
                 continue
