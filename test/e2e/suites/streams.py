@@ -36,6 +36,7 @@ tests, test = suite()
 
 KEY = basic(*key_of(1))
 READERS = 40
+STALLED = 16
 LARGE = 2518  # changes of the first revision that written() leaves
 # Of the last event or heartbeat before the server must have looked at a key again.
 HEARTBEAT_SECONDS = 15
@@ -247,9 +248,9 @@ def stalls(env):
     follower = Follower([server.address], KEY, env.random)
     follower.wait_for(large, 30)
     before = server.status("VmRSS")
-    stalled = [Stream(server.address, KEY, after="0") for _ in range(READERS)]
+    stalled = [Stream(server.address, KEY, after="0") for _ in range(STALLED)]
     for stream in stalled:
-        stream.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        take_at_once(stream, 128 << 10)
     most = before
     end = time.monotonic() + 7
     while time.monotonic() < end:
@@ -267,12 +268,18 @@ def stalls(env):
     env.note(f"{counts}, memory grew by {(most - before) >> 20} MiB")
 
 
+def take_at_once(stream, most_bytes):
+    """How much the kernel takes for a reader that does not ask for it."""
+    stream.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most_bytes)
+
+
 def cut_off(stream, large):
     """Why; reads what had been sent. What was sent is the front of the feed, and not all of it."""
     reader = Reader()
+    take_at_once(stream, 4 << 20)
     with contextlib.closing(stream):
         while True:
-            event = stream.next(10)
+            event = stream.next(30)
             if event == OVER:
                 check(reader.revision < large, "was not cut off")
                 return "closed"
