@@ -47,10 +47,13 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
     is_busy_ = true;
     has_news_ = false;
     const bool shows_hashes = key_.shows_hashes();
-    setting_.pages->read({key_.company(), after_, call_, user_, shows_hashes}, news_, key_.asker(),
-                         [self = shared_from_this(), shows_hashes](auto page) {
-                           self->guard([&] { self->take(std::move(page), shows_hashes); });
-                         });
+    setting_.pages->read(
+        {key_.company(), after_, call_, user_, shows_hashes}, news_, key_.asker(),
+        [self = shared_from_this(), shows_hashes](auto page) {
+          self->on_own_loop([self, shows_hashes, page = std::move(page)]() mutable {
+            self->guard([&] { self->take(std::move(page), shows_hashes); });
+          });
+        });
   }
 
   void on_news() override {
@@ -216,8 +219,9 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
   }
 
   void end(StreamEnd reason, std::string_view message) {
-    stream_->write(encode_end(name_of(reason), message, after_), [] {});
-    stream_->end();
+    const auto stream = stream_;  // it may tell in between that the client has gone
+    stream->write(encode_end(name_of(reason), message, after_), [] {});
+    stream->end();
     leave(reason);
   }
 

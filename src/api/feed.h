@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -55,6 +56,13 @@ class Feed {
 
    protected:
     Loop* loop() const { return loop_; }
+
+    // Carries on there with what came on a thread of the store.
+    template <class Work>
+    void on_own_loop(Work&& work) {
+      if (loop_ == nullptr || loop_ == Loop::current()) return work();
+      loop_->post(std::forward<Work>(work));
+    }
 
    private:
     friend class Feed;

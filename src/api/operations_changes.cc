@@ -46,7 +46,9 @@ class WaitingPage final : public Feed::Reader, public std::enable_shared_from_th
     exchange_->setting.store.read_changes(
         command_of(*exchange_, exchange_->query.limit),
         [self = shared_from_this()](Result<store::ChangesView> view) {
-          self->guard([&] { self->take(std::move(view)); });
+          self->on_own_loop([self, view = std::move(view)]() mutable {
+            self->guard([&] { self->take(std::move(view)); });
+          });
         });
   }
 

@@ -18,7 +18,7 @@ AUDIT_READ = "earshot:audit:read"
 HASH = re.compile(r"[0-9a-f]{64}")
 OPERATIONS = ("give", "remove", "records", "sweep")
 WITH_BEFORE = ("call", "share", "grant")
-OF_REVISION = ("time", "operation", "requestId", "accessKey", "directoryRevision")
+OF_REVISION = ("operation", "requestId", "accessKey", "directoryRevision")
 LIMIT_MAX = 1000
 
 
@@ -28,7 +28,7 @@ def text_of(position):
 
 
 def position_of(text):
-    check(re.fullmatch(r"0|[1-9]\d*(\.[1-9]\d*)?", text), "no position:", text)
+    check(re.fullmatch(r"0|[1-9][0-9]{0,18}(\.[1-9][0-9]{0,9})?", text), "no position:", text[:99])
     revision, _, changes = text.partition(".")
     return int(revision), int(changes) if changes else None
 
@@ -70,6 +70,8 @@ class Reader:
         if before:
             times = parse_time(before["time"]), parse_time(piece["time"])
             check(times[0] <= times[1], where, "time goes back:", before["time"], piece["time"])
+        check(whole["time"] <= piece["time"], where, "time goes back in", revision)
+        whole["time"] = piece["time"]  # the last part has the last word
         whole["changes"] += piece["changes"]
         check_equal("hash" in piece, piece["complete"], where, "hash in", piece["revision"])
         if not piece["complete"]:
@@ -191,7 +193,8 @@ class Stream:
                 check(name not in fields, "a field twice:", block)
                 fields[name] = value.removeprefix(" ")
             self.retry = fields.pop("retry", self.retry)
-            if set(fields) == {""}:
+            if "" in fields and set(fields) <= {"", "id"}:
+                self.last_id = fields.get("id", self.last_id)
                 return HEARTBEAT
             if fields:
                 check(set(fields) <= {"id", "event", "data"}, "fields of an event:", block)

@@ -518,12 +518,12 @@ def heads_prove(env):
     for name in ("revision", "time", "hash"):
         check(f"{name} {told[name]}\n" in told["statement"], name, "is not stated:", told)
 
-    must_say("extended", verify_head(env, env.store(), first, second, key=public), True)
-    must_say("extended", verify_head(env, env.store(), first), True)
-    must_say("ahead", verify_head(env, older, second, key=public), False)
-    must_say("extended", verify_head(env, older, first, key=public), True)
-    must_say("contradicted", verify_head(env, rewritten(env), first, key=public), False)
-    must_say("signature", verify_head(env, env.store(), first, key=other_public), False)
+    must_say("goes on from it", verify_head(env, env.store(), first, second, key=public), True)
+    must_say("goes on from it", verify_head(env, env.store(), first), True)
+    must_say("ENDS before", verify_head(env, older, second, key=public), False)
+    must_say("goes on from it", verify_head(env, older, first, key=public), True)
+    must_say("ANOTHER revision", verify_head(env, rewritten(env), first, key=public), False)
+    must_say("is signed with key", verify_head(env, env.store(), first, key=other_public), False)
     must_say("signature", verify_head(env, env.store(), forged(first), key=public), False)
     unsigned = json.dumps({**json.loads(first), "signature": None, "keyId": None})
     must_say("sign", verify_head(env, env.store(), unsigned, key=public), False)

@@ -36,6 +36,7 @@ tests, test = suite()
 
 KEY = basic(*key_of(1))
 READERS = 40
+STALLED = 16
 LARGE = 2518  # changes of the first revision that written() leaves
 # Of the last event or heartbeat before the server must have looked at a key again.
 HEARTBEAT_SECONDS = 15
@@ -130,7 +131,7 @@ def check_rest(told, reader, place):
 NO_POSITIONS = [
     *("", "-1", "-1.5", "x", "1.", ".1", ".", "01", "1.0", "1.01", "00", "0.0", "0.1", "+1", "1,5"),
     *("1e3", "0x1", "1.5.2", "1 5", "1..5", "٣", "1.٣", "NaN", "null", "1;2", "1'--", "\u202e1"),
-    *("18446744073709551616", "9" * 400, "1." + "9" * 400, "1.18446744073709551617"),
+    *(str(2**63), str(2**64 - 1), str(2**64), "9" * 400, "1." + "9" * 400, f"1.{2**64 + 1}"),
 ]
 
 
@@ -142,7 +143,7 @@ def lies_about_position(env):
         check_refused(ask(client, place), place)
         if place:
             check_refused(ask_stream(client, place.encode().decode("latin-1")), place)
-    for place in (str(head + 1), f"{head + 1}.1", str(2**63), str(2**64 - 1), "99999999.7"):
+    for place in (str(head + 1), f"{head + 1}.1", "99999999.7"):
         for answer in (ask(client, place), ask_stream(client, place), ask(client, place, wait=5)):
             check_refused(answer, place)
             text = " ".join(answer.json["errors"])
@@ -225,12 +226,12 @@ def ask_for(client, told, place, rng):
 
 def ask_header(client, place):
     """As the id of the last event. What is a position would open a stream, and is left out."""
-    place = bytes(byte for byte in place if byte > 0x20 and byte != 0x7F)
+    place = bytes(byte for byte in place if byte > 0x20 and byte != 0x7F) or b"x"
     with contextlib.suppress(Failure, UnicodeDecodeError):
         position_of(place.decode())
         return 0
     answer = ask_stream(client, place.decode("latin-1"))
-    check(answer.status in (400, 414, 431) or not place and answer.status == 200, place, answer)
+    check(answer.status in (400, 414, 431), place, answer)
     return answer.status
 
 
@@ -240,21 +241,23 @@ def ask_header(client, place):
 @test("readers that stall are cut off, cost bounded memory and hold nobody up", seconds=90)
 def stalls(env):
     server, client = written(env, "--stream-stall", "2s")
-    users = [{"kind": "user", "userId": str(user), "lastName": "x" * 120} for user in range(60_000)]
+    name = "x" * 120
+    users = [{"kind": "user", "userId": str(user), "lastName": name} for user in range(1, 60_000)]
     load_here(env, *users)
+    large = read_all(client, env.random).revision
     follower = Follower([server.address], KEY, env.random)
-    follower.wait_for(31, 30)
+    follower.wait_for(large, 30)
     before = server.status("VmRSS")
-    stalled = [Stream(server.address, KEY, after="0") for _ in range(READERS)]
+    stalled = [Stream(server.address, KEY, after="0") for _ in range(STALLED)]
     for stream in stalled:
-        stream.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        take_at_once(stream, 128 << 10)
     most = before
     end = time.monotonic() + 7
     while time.monotonic() < end:
         write_on(client, 2)
         most = max(most, server.status("VmRSS"))
         time.sleep(0.02)
-    reasons = [cut_off(stream) for stream in stalled]
+    reasons = [cut_off(stream, large) for stream in stalled]
     last = read_all(client, env.random).revision
     follower.wait_for(last)
     check_equal(follower.stop().revision, last, "a reader that keeps up")
@@ -265,14 +268,20 @@ def stalls(env):
     env.note(f"{counts}, memory grew by {(most - before) >> 20} MiB")
 
 
-def cut_off(stream):
+def take_at_once(stream, most_bytes):
+    """How much the kernel takes for a reader that does not ask for it."""
+    stream.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most_bytes)
+
+
+def cut_off(stream, large):
     """Why; reads what had been sent. What was sent is the front of the feed, and not all of it."""
     reader = Reader()
+    take_at_once(stream, 4 << 20)
     with contextlib.closing(stream):
         while True:
-            event = stream.next(10)
+            event = stream.next(30)
             if event == OVER:
-                check(reader.revision < 31, "was not cut off")
+                check(reader.revision < large, "was not cut off")
                 return "closed"
             if event == HEARTBEAT:
                 continue
