@@ -37,7 +37,8 @@ Status set_field(Command& command, std::string_view name, std::string_view value
   } else if (name == "directory") {
     command.directory = value;
   } else if (name == "company") {
-    command.company = value == "0" ? CompanyId{} : parse_id<CompanyId>(value);
+    const bool is_of_none = value == "0" && command.verb == Verb::refusal_list;
+    command.company = is_of_none ? CompanyId{} : parse_id<CompanyId>(value);
     if (!command.company) return not_understood();
   } else if (name == "scope") {
     command.scopes.emplace_back(value);

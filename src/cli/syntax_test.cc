@@ -31,11 +31,12 @@ TEST(Syntax, IsThatOfTheOptionsAsTheyAreDeclared) {
   std::vector<std::string> names;
   for (const auto& command : commands) names.push_back(command.name);
   EXPECT_EQ(names, (std::vector<std::string>{
-                       "serve",       "load",       "dump",      "key create",  "key list",
-                       "key revoke",  "backup",     "verify",    "migrate",     "why",
-                       "check",       "who",        "list",      "give",        "remove",
-                       "changes",     "refusals",   "keys list", "keys create", "keys rotate",
-                       "keys revoke", "completion", "man",       "version",     "help"}));
+                       "serve",       "load",         "dump",       "key create", "key list",
+                       "key revoke",  "refusal list", "backup",     "verify",     "migrate",
+                       "why",         "check",        "who",        "list",       "give",
+                       "remove",      "changes",      "refusals",   "keys list",  "keys create",
+                       "keys rotate", "keys revoke",  "completion", "man",        "version",
+                       "help"}));
   EXPECT_EQ(find(find(commands, "changes"), "--last").variable, "EARSHOT_LAST") << "not of -n";
   const auto& list = find(commands, "list");
   EXPECT_TRUE(list.asks_server);
