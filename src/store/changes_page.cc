@@ -162,7 +162,7 @@ Result<bool> ChangesPage::take(const ChangeKey& key, std::string_view key_bytes,
   changes_ += found->changes.size();
   // Who has seen the beginning of a revision is told its end, even if nothing of it is left.
   const bool goes_on = command_.after.changes && key.revision == command_.after.revision;
-  if (goes_on && found->is_to_end && found->head.last_part && !command_.call && !command_.user) {
+  if (goes_on && found->is_to_end && found->head.last_part) {
     open_revision(key.revision);
   }
   RecordedRevision* const open = view_.revisions.empty() ? nullptr : &view_.revisions.back();

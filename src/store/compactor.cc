@@ -35,11 +35,16 @@ void Compactor::add(const std::vector<CutRange>& ranges) {
   for (const CutRange& range : ranges) {
     Waiting& waiting = waiting_[range.company];
     waiting.horizon = std::max(waiting.horizon, range.horizon);
+    if (is_worth(waiting.bytes)) bytes_ -= waiting.bytes;
     waiting.bytes += range.bytes;
+    if (is_worth(waiting.bytes)) bytes_ += waiting.bytes;
     waiting.bytes_of_rows += range.bytes;
-    bytes_ += range.bytes;
   }
   changed_.notify_all();
+}
+
+bool Compactor::is_worth(std::uint64_t bytes) const {
+  return bytes > 0 && bytes >= std::min(options_.bytes, kCompactedAloneMin);
 }
 
 bool Compactor::is_due() const {
@@ -56,13 +61,16 @@ void Compactor::work() {
       continue;
     }
     // Copied: meanwhile more is cut.
-    auto due = waiting_;
+    std::map<CompanyId, Waiting> due;
+    for (auto& [company, waiting] : waiting_) {
+      if (!is_worth(waiting.bytes)) continue;
+      due.emplace(company, waiting);
+      waiting.bytes = 0;
+    }
     bytes_ = 0;
-    for (auto& [company, waiting] : waiting_) waiting.bytes = 0;
     lock.unlock();
     for (auto& [company, waiting] : due) {
       if (is_stopping_) return;
-      if (waiting.bytes == 0) continue;
       const auto begun = std::chrono::steady_clock::now();
       compact(company, waiting);
       rounds_.fetch_add(1, std::memory_order_relaxed);
@@ -72,7 +80,7 @@ void Compactor::work() {
     for (const auto& [company, waiting] : due) {
       const auto known = waiting_.find(company);
       known->second.bytes_of_rows -= waiting.bytes_of_rows;
-      if (known->second.bytes_of_rows == 0) waiting_.erase(known);
+      if (known->second.bytes == 0 && known->second.bytes_of_rows == 0) waiting_.erase(known);
     }
     last_ = std::chrono::steady_clock::now();
   }

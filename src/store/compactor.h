@@ -16,8 +16,13 @@
 
 namespace earshot::store {
 
+// A company of which less than this was cut, or less than CompactorOptions::bytes, is left to the
+// compactions that RocksDB does by itself: its rows are in files with those of others.
+inline constexpr std::uint64_t kCompactedAloneMin = 16 << 20;
+
 struct CompactorOptions {
-  // Files are rewritten once so much was cut, and of less, so long after the last time.
+  // Files are rewritten once so much was cut of companies with enough of it, and of less, so long
+  // after the last time.
   std::uint64_t bytes = 64 << 20;
   std::chrono::milliseconds every{3'600'000};
   // It rests as many times as long as it was at work, so that others have the disk.
@@ -49,6 +54,7 @@ class Compactor {
 
   void work();
   bool is_due() const;  // REQUIRES: mutex_ is held
+  bool is_worth(std::uint64_t bytes) const;
   void compact(CompanyId company, Waiting& waiting);
   void compact_range(Family family, std::string_view begin, std::string_view end);
   void rest(std::chrono::steady_clock::duration worked);
@@ -60,7 +66,7 @@ class Compactor {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<CompanyId, Waiting> waiting_;          // guarded by mutex_
-  std::uint64_t bytes_ = 0;                       // guarded by mutex_: the sum of all `bytes`
+  std::uint64_t bytes_ = 0;                       // guarded by mutex_: of those that are worth it
   std::chrono::steady_clock::time_point last_{};  // guarded by mutex_
   std::thread thread_;                            // last: it uses all of the above
 };

@@ -204,5 +204,31 @@ TEST_F(EmbeddedChanges, VerifyFindsEveryByteThatIsAnother) {
   EXPECT_TRUE(open()->verify(heads)->faults.empty());
 }
 
+// What is left would tell its hash to anybody who cuts the record.
+TEST_F(EmbeddedChanges, AHeadBeforeALossIsContradictedWhereNothingWasCut) {
+  (void)load_companies();
+  std::vector<store::HeadClaim> heads = {{{1}, 0, {}}};
+  {
+    const auto store = open();
+    for (const auto& one : read_changes_now(*store, changes_behind({1}, {}))->revisions) {
+      heads.push_back({{1}, one.revision, one.hash});
+    }
+  }
+  ASSERT_EQ(heads.size(), 4U);
+  std::ranges::reverse(heads);  // in any order
+  {
+    const auto rocks = open_rocks();
+    rocksdb::WriteBatch batch;
+    for (core::Revision revision = 1; revision <= 2; ++revision) {
+      const std::string key = encode_key(store::ChangeKey{{1}, revision, 0});
+      batch.Delete(rocks->family(store::Family::changes), key);
+    }
+    ASSERT_TRUE(rocks->write(batch, true).ok());
+  }
+  using enum store::HeadVerdict;
+  EXPECT_EQ(open()->verify(heads)->heads,
+            (std::vector{extended, contradicted, contradicted, contradicted}));
+}
+
 }  // namespace
 }  // namespace earshot::test

@@ -538,10 +538,12 @@ void EmbeddedStore::tell_news() {
 bool EmbeddedStore::wait_for_work(std::deque<Job>& jobs) {
   const bool is_more =
       !sweeping_.empty() || is_more_expired_ || expiries_known_to_ || retention_.is_under_way();
+  // Retention goes on where space is low.
+  const bool is_held_up = is_more && (retention_.is_under_way() ? failure() : refusal());
   const std::chrono::milliseconds patience =
-      !is_more    ? std::min(options_.house_every, options_.expiry_every)
-      : refusal() ? kSpaceCheckEvery
-                  : std::chrono::milliseconds(0);
+      !is_more     ? std::min(options_.house_every, options_.expiry_every)
+      : is_held_up ? kSpaceCheckEvery
+                   : std::chrono::milliseconds(0);
   return queue_->take(jobs, patience, options_.batch_commands_max);
 }
 

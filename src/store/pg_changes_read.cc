@@ -13,6 +13,9 @@
 namespace earshot::store {
 namespace {
 
+// Each page of its own is up to kPageBytesMax, and a part; those of a shot come back together.
+constexpr std::size_t kPagesTogetherMax = 4;
+
 enum Column { kRevision, kDirectory, kChangedAt, kHorizon, kHash, kFirstOfPart };
 
 RecordHead read_record_head(const PgResult& result) {
@@ -50,13 +53,18 @@ class ChangesRead final : public PgRead {
     from_primary = true;  // a replica would not know what it lacks
   }
 
+  std::size_t calls() const override { return kCallsTogetherMax / kPagesTogetherMax; }
+  bool asks_the_same(const PgRead& other) const override {
+    const auto& one = static_cast<const ChangesRead&>(other);
+    return command_.after == one.command_.after && parts_max() == one.parts_max();
+  }
   // One for all who have come as far: mostly that is everybody who watches.
   std::vector<PgQuery> queries(std::span<const PgReadPtr> all) const override {
     std::vector<PgQuery> queries;
     std::vector<const ChangesRead*> asked;
     for (const PgReadPtr& read : all) {
       const auto same = std::ranges::find_if(
-          asked, [&](const ChangesRead* one) { return one->asks_for_parts_of(of(read)); });
+          asked, [&](const ChangesRead* one) { return one->asks_the_same(*read); });
       of(read).query_ = static_cast<std::size_t>(same - asked.begin());
       if (same != asked.end()) continue;
       asked.push_back(&of(read));
@@ -89,9 +97,6 @@ class ChangesRead final : public PgRead {
   std::size_t parts_max() const {
     const bool takes_all = !command_.call && !command_.user;
     return takes_all ? std::min(command_.changes_max, kPagePartsMax - 1) + 1 : kPagePartsMax;
-  }
-  bool asks_for_parts_of(const ChangesRead& other) const {
-    return command_.after == other.command_.after && parts_max() == other.parts_max();
   }
 
   const ChangesCommand command_;

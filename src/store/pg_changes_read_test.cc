@@ -181,5 +181,55 @@ TEST_F(PostgresChanges, VerifyFindsEveryByteThatIsAnother) {
   EXPECT_TRUE(store->verify(heads)->faults.empty());
 }
 
+TEST_F(PostgresChanges, AHeadOfWhatCannotBeReadIsContradicted) {
+  const auto store = open();
+  const store::RecordHead head = head_of(*store, {1});
+  const std::vector<store::HeadClaim> heads = {{{1}, head.revision, head.hash}};
+  using enum store::HeadVerdict;
+  ASSERT_EQ(store->verify(heads)->heads, std::vector{extended});
+  database.ask("UPDATE earshot.changes SET request_id = '!' WHERE company_id = 1 AND revision = " +
+               std::to_string(head.revision));
+  EXPECT_EQ(store->verify(heads)->heads, std::vector{contradicted});
+}
+
+// As many as come at once, from few places and from many.
+TEST_F(PostgresChanges, ReadersAtOnceAreEachGivenWhatIsBehindTheirPlace) {
+  const auto store = open();
+  for (std::uint64_t call = 1; call <= 5; ++call) {
+    ASSERT_TRUE(give(*store, {call}, {2}).has_value());
+  }
+  const store::RecordHead head = head_of(*store, {1});
+  const auto statements = [&] {
+    double sent = 0;
+    for (const auto& figure : store->figures()) {
+      if (figure.name == "store_read_statements_total") sent = figure.value;
+    }
+    return sent;
+  };
+  const auto read_all = [&](std::uint64_t places) {
+    constexpr std::uint64_t kReaders = 400;
+    std::vector<std::future<Result<store::ChangesView>>> answers;
+    std::vector<std::promise<Result<store::ChangesView>>> promises(kReaders);
+    const double before = statements();
+    for (std::uint64_t i = 0; i < kReaders; ++i) {
+      answers.push_back(promises[i].get_future());
+      store->read_changes(
+          changes_behind({1}, {i % places, std::nullopt}),
+          [&, i](Result<store::ChangesView> view) { promises[i].set_value(std::move(view)); });
+    }
+    for (std::uint64_t i = 0; i < kReaders; ++i) {
+      const auto view = answers[i].get();
+      EXPECT_TRUE(view.has_value()) << view.error().message;
+      if (view) {
+        EXPECT_EQ(view->revisions.at(0).revision, i % places + 1);
+        EXPECT_EQ(view->last.revision, head.revision);
+      }
+    }
+    return statements() - before;
+  };
+  EXPECT_LT(read_all(1), 200) << "those at one place share statements";
+  (void)read_all(head.revision);
+}
+
 }  // namespace
 }  // namespace earshot::test

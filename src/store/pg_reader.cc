@@ -149,12 +149,15 @@ void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
     std::size_t calls = 0;
     std::deque<PgReadPtr> others;
     for (PgReadPtr& read : waiting) {
-      const std::size_t more = read->calls();
-      const bool fits = shot.reads.empty() ||
-                        (shot.reads.size() < reads_max && calls + more <= kCallsTogetherMax);
       const bool joins =
           read->company == shot.company && read->kind == kind && !read->loads_directory;
-      if (joins && fits) {
+      const auto is_asked = [&] {
+        return std::ranges::any_of(
+            shot.reads, [&](const PgReadPtr& other) { return read->asks_the_same(*other); });
+      };
+      const bool has_room = joins && (shot.reads.empty() || shot.reads.size() < reads_max);
+      const std::size_t more = has_room && !is_asked() ? read->calls() : 0;
+      if (has_room && (shot.reads.empty() || calls + more <= kCallsTogetherMax)) {
         calls += more;
         shot.reads.push_back(std::move(read));
       } else {

@@ -51,6 +51,11 @@ class PgRead {
   PgDirectories::Claim loads_directory;
 
   virtual std::size_t calls() const { return 0; }  // that it asks for
+  // Whether what this other one of its kind and company is answered serves it, too.
+  virtual bool asks_the_same(const PgRead& other) const {
+    static_cast<void>(other);
+    return false;
+  }
   // The statements for all of these, which are of this kind. The last of them begins with revision
   // and directory_revision, and has no row where the company is not known.
   virtual std::vector<PgQuery> queries(std::span<const PgReadPtr> all) const = 0;

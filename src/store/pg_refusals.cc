@@ -130,13 +130,21 @@ Result<RefusalsView> list_refusals_over_postgres(PgSession& session, const Refus
 
 Status forget_refusals_over_postgres(PgSession& session, const RefusalLimits& limits, Time now) {
   const Time oldest = limits.oldest(now);
-  std::vector<CompanyId> companies;
+  std::vector<CompanyId> companies, gone;
   TRY(session.stream(kListOldRefusals, PgParams().add(oldest), [&](const PgResult& row) -> Status {
     companies.push_back({row.number(0, 0)});
     return {};
   }));
   for (const CompanyId company : companies) {
     TRY(session.run(kForgetOldRefusals, PgParams().add(company).add(oldest)));
+  }
+  // A transaction that removed the company may not have seen those of one at the same time.
+  TRY(session.stream(kListRefusalsOfNobody, {}, [&](const PgResult& row) -> Status {
+    gone.push_back({row.number(0, 0)});
+    return {};
+  }));
+  for (const CompanyId company : gone) {
+    TRY(session.run(kForgetRefusalsOfCompany, PgParams().add(company)));
   }
   return {};
 }

@@ -18,7 +18,7 @@ Status keep_refusals_over_postgres(PgSession& session, std::span<const Refusal> 
 Result<RefusalsView> list_refusals_over_postgres(PgSession& session, const RefusalsCommand& command,
                                                  const RefusalLimits& limits, Time now);
 
-// Deletes those that were kept long enough, of all companies.
+// Deletes those that were kept long enough, of all companies, and all of companies that are gone.
 Status forget_refusals_over_postgres(PgSession& session, const RefusalLimits& limits, Time now);
 
 }  // namespace earshot::store

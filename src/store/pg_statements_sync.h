@@ -169,6 +169,11 @@ inline constexpr PgStatement kListOldRefusals = {
     "list_old_refusals",
     "SELECT DISTINCT company_id FROM earshot.refusals WHERE at < $1::timestamptz"
     " ORDER BY company_id"};
+// -> the companies that are gone and have refusals: such came while they went
+inline constexpr PgStatement kListRefusalsOfNobody = {
+    "list_refusals_of_nobody",
+    "SELECT company_id FROM earshot.companies c WHERE name IS NULL AND EXISTS"
+    " (SELECT FROM earshot.refusals r WHERE r.company_id = c.company_id) ORDER BY company_id"};
 // company, oldest
 inline constexpr PgStatement kForgetOldRefusals = {
     "forget_old_refusals",
@@ -682,9 +687,19 @@ inline constexpr std::array kReferenceStatements = {
 };
 // Of operators, over all companies; or of the catalogue.
 inline constexpr std::array kWholeStoreStatements = {
-    &kIsUtf8,        &kHasVersions,      &kHasCitus,    &kHasCitusTables,
-    &kIsDistributed, &kListOldCompanies, &kListExpired, &kListForgotten,
-    &kListCompanies, &kListUsage,        &kHasIndex,    &kListOldRefusals,
+    &kIsUtf8,
+    &kHasVersions,
+    &kHasCitus,
+    &kHasCitusTables,
+    &kIsDistributed,
+    &kListOldCompanies,
+    &kListExpired,
+    &kListForgotten,
+    &kListCompanies,
+    &kListUsage,
+    &kHasIndex,
+    &kListOldRefusals,
+    &kListRefusalsOfNobody,
 };
 
 }  // namespace earshot::store

@@ -73,6 +73,7 @@ class PgCompanyCheck {
       const auto part = read_change_row(company_, row, 0);
       if (!part) {
         fault("a part of revision " + std::to_string(row.number(0, 0)) + " cannot be read");
+        record.take_unreadable(row.number(0, 0));
         return {};
       }
       const auto changes = record.take(part->key, encode_key(part->key), part->value());

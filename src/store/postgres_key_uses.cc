@@ -29,8 +29,10 @@ Status note_over_postgres(PgSession& session, std::span<const KeyUse> uses) {
     calls.push_back({&kNoteKeyUses, std::move(params)});
     calls.push_back({&kForgetKeyUses, std::move(PgParams().add(company))});
   }
-  // Worth no wait for a disk or a standby.
-  TRY(session.run_text("BEGIN; SET LOCAL synchronous_commit = off"));
+  // Worth no wait for a disk or a standby; nor for a load that revokes keys, since the limits of
+  // the day are told over the same connection. What was not noted now is noted next time.
+  TRY(session.run_text(
+      "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '200ms'"));
   if (Status noted = session.run_all(calls); !noted) {
     session.roll_back();
     return noted;

@@ -186,6 +186,44 @@ TEST(EmbeddedRefusals, NothingIsWrittenWhileTheDiskIsNearlyFull) {
   EXPECT_TRUE(store->list_refusals({{0}, 0, 10})->refusals.empty());
 }
 
+// Kept while the company went, by a server that did not see it yet.
+TEST(PgRefusals, ThoseOfCompaniesThatAreGoneGoInTime) {
+  PostgresPlace place;
+  const auto store = place.open([] { return Time{1'000'000'000}; });
+  for (const bool remove : {false, true}) {
+    ASSERT_TRUE(load_now(*store, {{{7}, remove, core::Company{{7}, "Seven"}}}).has_value());
+    ASSERT_TRUE(load_now(*store, {{{8}, false, core::Company{{8}, "Eight"}}}).has_value());
+  }
+  for (const std::string company : {"7", "8", "0"}) {
+    place.database.ask("INSERT INTO earshot.refusals VALUES (" + company +
+                       ", 1, now(), 'scope', '', '', '', '', 'x', 1)");
+  }
+  const auto session = place.database.connect();
+  ASSERT_TRUE(store::forget_refusals_over_postgres(*session, {}, Time{1'000'000'000}).has_value());
+  EXPECT_EQ(place.database.ask("SELECT string_agg(company_id::text, ',' ORDER BY company_id)"
+                               " FROM earshot.refusals"),
+            "0,8");
+}
+
+// The same connection tells the limits of the day.
+TEST(PgKeyUses, WaitForNoLoadThatRevokesKeys) {
+  PostgresPlace place;
+  const auto store = place.open([] { return Time{1'000'000'000}; });
+  core::KeyLine line;
+  line.key.access_key = "K";
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, line}}));
+  const std::vector<store::KeyUse> before = {{{1}, "K", Time{5}}}, later = {{{1}, "K", Time{6}}};
+  ASSERT_TRUE(store->note_key_uses(before).has_value());
+  const auto load = place.database.connect();
+  store::must(load->run_text("BEGIN; DELETE FROM earshot.key_uses WHERE company_id = 1"));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_FALSE(store->note_key_uses(later).has_value());
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
+  load->roll_back();
+  EXPECT_TRUE(store->note_key_uses(later).has_value());
+  EXPECT_EQ(store->list_key_uses({1})->at(0).at, Time{6});
+}
+
 TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   PostgresPlace place;
   const auto store = place.open([] { return Time{1'000'000'000}; });

@@ -163,22 +163,27 @@ Status Retention::cut_directory(Cut& cut, bool company_itself) {
                                             : encode_company_prefix(company);
   const auto rows = rocks_.iterate(Family::directory);
   rocksdb::WriteBatch batch;
+  std::string last_thing;
+  bool in_force_seen = false;
   std::size_t looked_at = 0;
   rows->Seek(cut.directory_at);
-  for (; rows->Valid() && rows->key().starts_with(prefix) && looked_at < step_.rows;
-       rows->Next(), ++looked_at) {
+  for (; rows->Valid() && rows->key().starts_with(prefix); rows->Next(), ++looked_at) {
     const std::string_view key_bytes = view(rows->key());
+    const std::string_view thing = key_bytes.substr(0, kThingPrefixBytes);
+    if (thing != last_thing) {
+      // Not within a thing: without the marker in force, the body behind it would be in force.
+      if (looked_at >= step_.rows) break;
+      last_thing = thing;
+      in_force_seen = false;
+    }
     const auto key = decode_directory_key(key_bytes);
     const auto value = decode_directory_value(view(rows->value()));
     if (!key || !value) return corrupt("directory");
-    const std::string_view thing = key_bytes.substr(0, kThingPrefixBytes);
-    if (thing != cut.thing) cut.in_force_seen = false;
-    cut.thing = thing;
     if (key->revision > cut.range.horizon) continue;
-    if (cut.in_force_seen || !value->body || core::Stamp{key->revision, value->n} < cut.removed) {
+    if (in_force_seen || !value->body || core::Stamp{key->revision, value->n} < cut.removed) {
       batch.Delete(rocks_.family(Family::directory), slice(key_bytes));
     }
-    cut.in_force_seen = true;
+    in_force_seen = true;
   }
   if (!rows->status().ok()) return from_rocksdb(rows->status(), "cutting a directory");
   const bool is_end = !rows->Valid() || !rows->key().starts_with(prefix);

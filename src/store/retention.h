@@ -15,7 +15,8 @@
 
 namespace earshot::store {
 
-// How much of one step: so many rows are looked at, or a little more than so many bytes of them.
+// How much of one step: so many rows are looked at, or a little more than so many bytes of them. Of
+// a thing of the directory all versions are of one step, however many.
 struct RetentionStep {
   std::size_t rows = 2000;
   std::size_t bytes = 1 << 20;
@@ -58,8 +59,6 @@ class Retention {
     std::string directory_at;
     bool are_things_done = false;
     bool is_directory_done = false;
-    std::string thing;  // at directory_at, and whether its version in force was passed
-    bool in_force_seen = false;
   };
 
   Status find_next();

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "conformance/places.h"
+#include "store/compactor.h"
 #include "store/pg_retention.h"
 #include "store/retention.h"
 
@@ -214,6 +215,138 @@ TEST(Retention, MayEndAfterAnyStep) {
   const auto oldest = read_access_now(*store, access_at(kRevisions - 3));
   ASSERT_TRUE(oldest.has_value()) << oldest.error().message;
   EXPECT_EQ(store->verify()->changes, 6U) << "of three revisions";
+}
+
+bool is_user_there(store::Store& store, UserId user) {
+  std::promise<Result<store::ThingView>> promise;
+  auto answer = promise.get_future();
+  store.read_thing({{1}, user, 0, nullptr},
+                   [&](Result<store::ThingView> view) { promise.set_value(std::move(view)); });
+  const auto view = answer.get();
+  EXPECT_TRUE(view.has_value()) << view.error().message;
+  return view && view->record;
+}
+
+// Of what was put twice and then removed, whichever step is the last before the store is opened.
+TEST(Retention, NothingThatWasRemovedComesBackAfterAnyStep) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  const auto clock = [] { return Time{1'772'359'200'000'000}; };
+  const auto dump_of = [](store::Store& store) {
+    std::vector<core::Record> records;
+    EXPECT_TRUE(store.dump([&](const core::Record& record) -> Status {
+      records.push_back(record);
+      return {};
+    }));
+    return records;
+  };
+  std::vector<core::Record> left;
+  {
+    const auto store = place.open(clock);
+    std::vector<core::Record> things(3, {{1}, false, core::User{}});
+    std::get<core::User>(things[0].thing).id = {2};
+    things[1].thing = core::Workspace{{2}, "Here"};
+    core::Profile profile;
+    profile.id = {2};
+    things[2].thing = profile;
+    core::User stays;
+    stays.id = {3};
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, stays}})
+                    .has_value());
+    ASSERT_TRUE(load_now(*store, things).has_value());
+    std::get<core::User>(things[0].thing).first_name = "Again";
+    std::get<core::Workspace>(things[1].thing).name = "Again";
+    std::get<core::Profile>(things[2].thing).name = "Again";
+    ASSERT_TRUE(load_now(*store, things).has_value());
+    for (core::Record& thing : things) thing.remove = true;
+    ASSERT_TRUE(load_now(*store, things).has_value());
+    stays.first_name = "Stays";
+    ASSERT_TRUE(load_now(*store, {{{1}, false, stays}}).has_value());
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // the user is swept
+    left = dump_of(*store);
+    ASSERT_EQ(left.size(), 2U);
+    ASSERT_FALSE(is_user_there(*store, {2}));
+  }
+  const std::string whole = place.directory.path() + "/whole";
+  std::filesystem::rename(place.options.directory, whole);
+  bool is_cut = false;
+  int steps = 0;
+  while (!is_cut) {
+    SCOPED_TRACE(std::to_string(++steps) + " steps");
+    std::filesystem::remove_all(place.options.directory);
+    std::filesystem::copy(whole, place.options.directory, std::filesystem::copy_options::recursive);
+    {
+      const auto rocks = std::move(*store::Rocks::open(
+          {.directory = place.options.directory + "/rows", .block_cache_bytes = 1 << 20}));
+      store::Companies companies(*rocks);
+      store::Retention retention(*rocks, companies, {.rows = 1, .bytes = 1 << 20});
+      retention.begin({{}, 1});
+      for (int i = 0; i < steps && retention.is_under_way(); ++i) {
+        ASSERT_TRUE(retention.step().has_value());
+      }
+      is_cut = !retention.is_under_way();
+    }
+    const auto store = place.open(clock);
+    expect_same_records(dump_of(*store), left);
+    EXPECT_FALSE(is_user_there(*store, {2}));
+    EXPECT_TRUE(is_user_there(*store, {3}));
+    const auto report = store->verify();
+    ASSERT_TRUE(report.has_value());
+    ASSERT_TRUE(report->faults.empty()) << report->faults[0];
+  }
+  EXPECT_GT(steps, 8) << "things one by one, then revisions";
+}
+
+TEST(Retention, GoesOnWhereSpaceIsLow) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  const auto clock = [] { return Time{1'772'359'200'000'000}; };
+  {
+    const auto store = place.open(clock);
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+    for (int i = 0; i < 5; ++i) {
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(1, 50)}).has_value());
+    }
+  }
+  place.options.free_bytes_min = ~std::uint64_t{0};
+  place.retention_revisions = 1;
+  const auto store = place.open(clock);
+  EXPECT_FALSE(load_now(*store, {call_with_long_title(1, 50)}).has_value());
+  std::uint64_t changes = 6;
+  for (int i = 0; i < 500 && changes > 1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    changes = store->verify()->changes;
+  }
+  EXPECT_EQ(changes, 1U);
+}
+
+TEST(Compaction, CompaniesOfWhichLittleWasCutAreNotCompactedAlone) {
+  const TemporaryDirectory directory;
+  const auto rocks = std::move(
+      *store::Rocks::open({.directory = directory.path() + "/rows", .block_cache_bytes = 1 << 20}));
+  const auto wait_for_rounds = [](const store::Compactor& compactor, std::uint64_t rounds) {
+    for (int i = 0; i < 500 && compactor.rounds() < rounds; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
+  constexpr std::uint64_t kMin = store::kCompactedAloneMin;
+  store::Compactor compactor(*rocks, {.bytes = 4 * kMin, .every = std::chrono::milliseconds(20)});
+  std::vector<store::CutRange> little;
+  for (std::uint64_t company = 1; company <= 100; ++company) {
+    little.push_back({{company}, 5, kMin - 1});
+  }
+  compactor.add(little);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(compactor.rounds(), 0U);
+  // The rest is owed still.
+  compactor.add({{{7}, 6, 1}});
+  wait_for_rounds(compactor, 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(compactor.rounds(), 1U) << "of one company, once";
+  compactor.add({{{7}, 7, 1}, {{8}, 6, 1}, {{9}, 6, 1}});
+  wait_for_rounds(compactor, 3);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(compactor.rounds(), 3U);
 }
 
 TEST(Retention, ALongRecordIsCutInStepsOfBoundedSize) {

@@ -11,7 +11,8 @@ void EmbeddedStore::keep_house() {
     house_kept_ = now;
     rocks_->drop_idle_iterators();
     companies_.forget_people(options_.directory_bytes);
-    if (now - retention_applied_ >= options_.retention_every && !refusal()) {
+    // Also where space is low: this gives some back.
+    if (now - retention_applied_ >= options_.retention_every && !failure()) {
       retention_applied_ = now;
       begin_retention();
     }
@@ -37,7 +38,7 @@ void EmbeddedStore::begin_retention() {
 
 // One step, so that the commands that came meanwhile wait no longer than that.
 void EmbeddedStore::cut_some() {
-  if (!retention_.is_under_way() || refusal()) return;
+  if (!retention_.is_under_way() || failure()) return;
   const Status cut = retention_.step();
   // What was not cut now is cut next time.
   if (!cut) log(Level::error, "retention_failed", {{"error", cut.error().message}});

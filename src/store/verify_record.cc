@@ -1,5 +1,7 @@
 #include "store/verify_record.h"
 
+#include <algorithm>
+
 namespace earshot::store {
 
 std::string call_row_text(CallId call, const core::Call& body) {
@@ -27,6 +29,9 @@ std::string grant_row_text(CallId call, UserId user, const core::Grant& grant) {
 HeadClaims::HeadClaims(std::span<const HeadClaim> claims) : claims_(claims) {
   for (std::size_t i = 0; i < claims.size(); ++i) {
     by_company_[claims[i].company].push_back({i, claims[i].revision, claims[i].hash});
+  }
+  for (auto& [company, of_company] : by_company_) {
+    std::ranges::stable_sort(of_company, {}, &Claim::revision);
   }
 }
 
@@ -68,8 +73,8 @@ std::vector<Change> RecordCheck::take(const ChangeKey& key, std::string_view key
   auto part = decode_change(value);
   if (!part) {
     fault_(where + " cannot be decoded");
-    broken_at_ = key.revision;
-    head_ = {key.revision, 0, head_.time, hash_change(key_bytes, value)};
+    take_unreadable(key.revision);
+    head_.hash = hash_change(key_bytes, value);
     return {};
   }
   check_place(key, *part, where);
@@ -77,14 +82,15 @@ std::vector<Change> RecordCheck::take(const ChangeKey& key, std::string_view key
   revision_is_open_ = !part->head.last_part;
   head_ = {key.revision, part->head.directory_revision, part->head.time,
            hash_change(key_bytes, value)};
-  if (part->head.last_part) {
-    for (const HeadClaims::Claim& claim : claims_.of(company_)) {
-      if (claim.revision == key.revision) ends_[key.revision] = head_.hash;
-    }
-  }
+  if (part->head.last_part && is_claimed(key.revision)) ends_[key.revision] = head_.hash;
   for (const Change& change : part->changes) explain(change);
   changes_ += part->changes.size();
   return std::move(part->changes);
+}
+
+void RecordCheck::take_unreadable(core::Revision revision) {
+  broken_at_ = revision;
+  head_ = {revision, 0, head_.time, {}};
 }
 
 void RecordCheck::check_place(const ChangeKey& key, const ChangePart& part,
@@ -99,7 +105,10 @@ void RecordCheck::check_place(const ChangeKey& key, const ChangePart& part,
     if (key.revision == 1 && part.head.previous_hash != Digest{}) {
       fault_(where + " is the first and names one before it");
     }
-    if (key.first_n == 0) ends_[key.revision - 1] = part.head.previous_hash;
+    // Where more is missing than was cut, nothing vouches for this hash.
+    if (key.first_n == 0 && key.revision - 1 <= horizon_) {
+      ends_[key.revision - 1] = part.head.previous_hash;
+    }
   } else {
     if (part.head.previous_hash != head_.hash) {
       fault_(where + " does not hold the hash of the part before it");
@@ -126,12 +135,17 @@ void RecordCheck::end() {
   for (const HeadClaims::Claim& claim : claims_.of(company_)) judge(claim);
 }
 
+bool RecordCheck::is_claimed(core::Revision revision) const {
+  return std::ranges::binary_search(claims_.of(company_), revision, {},
+                                    &HeadClaims::Claim::revision);
+}
+
 void RecordCheck::judge(const HeadClaims::Claim& claim) {
   const auto end = ends_.find(claim.revision);
   HeadVerdict verdict = HeadVerdict::contradicted;
   if (claim.revision > head_.revision) {
     verdict = HeadVerdict::ahead;
-  } else if (end == ends_.end() && claim.revision <= horizon_) {
+  } else if (end == ends_.end() && horizon_ > 0 && claim.revision <= horizon_) {
     verdict = HeadVerdict::cut_off;
   } else if (end != ends_.end() && end->second == claim.hash && broken_at_ <= claim.revision) {
     verdict = HeadVerdict::extended;

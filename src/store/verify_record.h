@@ -45,7 +45,7 @@ class HeadClaims {
 
   explicit HeadClaims(std::span<const HeadClaim> claims);
 
-  // By revision.
+  // In the order of their revisions.
   const std::vector<Claim>& of(CompanyId company) const;
   void judge(std::size_t place, HeadVerdict verdict) { judged_[place] = verdict; }
 
@@ -71,6 +71,8 @@ class RecordCheck {
   // Gives the changes of the part; none where it cannot be decoded.
   std::vector<Change> take(const ChangeKey& key, std::string_view key_bytes,
                            std::string_view value);
+  // In place of a part of this revision that cannot be read: the chain is broken there.
+  void take_unreadable(core::Revision revision);
   void end();
 
   const Head& head() const { return head_; }
@@ -81,6 +83,7 @@ class RecordCheck {
  private:
   void check_place(const ChangeKey& key, const ChangePart& part, const std::string& where);
   void explain(const Change& change);
+  bool is_claimed(core::Revision revision) const;
   void judge(const HeadClaims::Claim& claim);
 
   const CompanyId company_;

@@ -14,6 +14,7 @@ CREATE TABLE earshot.refusals (
   requests bigint NOT NULL CHECK (requests > 0),
   PRIMARY KEY (company_id, number)
 );
+CREATE INDEX refusals_by_time ON earshot.refusals (at);
 COMMENT ON TABLE earshot.refusals IS
   'Requests that were refused, the newest of each company; alike ones of a moment stand as one';
 COMMENT ON COLUMN earshot.refusals.company_id IS '0: of none, since the access key is unknown';
