@@ -221,6 +221,7 @@ bool Application::begin_operation(const http::RequestHead& head, const RouteMatc
   const auth::Verdict verdict = auth::judge(key, presented.credentials, route.scope, now);
   exchange.fault = find_fault(head, fields, match, exchange);
   exchange.is_key_from_memory = !store.knows_all_keys();
+  if (route.takes_records && !exchange.fault) exchange.upload.emplace(exchange.setting.waiting);
   const bool is_looked_up =
       verdict != auth::Verdict::admitted && exchange.is_key_from_memory && presented.is_well_formed;
   if (!is_looked_up &&
@@ -228,7 +229,6 @@ bool Application::begin_operation(const http::RequestHead& head, const RouteMatc
     return false;
   }
   if (route.body && !exchange.fault) exchange.decoder.emplace(*route.body, setting_.options.limits);
-  if (route.takes_records && !exchange.fault) exchange.upload.emplace(exchange.setting.waiting);
   exchange.awaited.store((route.takes_body() ? 1 : 0) + (is_looked_up ? 1 : 0),
                          std::memory_order_relaxed);
   if (is_looked_up) {
@@ -275,6 +275,7 @@ bool Application::admit(Exchange& exchange, auth::Verdict verdict, store::KeyPtr
     return false;
   }
   setting_.key_uses.note(*principal.key, now);
+  if (exchange.upload) exchange.upload->admit(principal.company());
   const bool is_asked_again = !setting_.store.knows_all_keys();
   if (is_asked_again || route.waits || route.takes_readers) {
     exchange.admission = std::make_shared<auth::Admission>(principal.key, std::move(credentials),

@@ -130,6 +130,9 @@ TEST_F(DirectoryApiTest, ABadRecordIsNamedByItsLineAndNothingIsApplied) {
     EXPECT_EQ(got->response->body.find("/tmp"), std::string::npos);
     EXPECT_EQ(things(), before);
   }
+  const auto metrics = ask({.method = "GET", .path = "/metrics", .is_admin = true});
+  EXPECT_NE(metrics->response->body.find(R"({operation="putRecords",status="403"} )"),
+            std::string::npos);
 }
 
 TEST_F(DirectoryApiTest, AKeyMayPutKeysWithItsOwnScopes) {
@@ -196,28 +199,81 @@ TEST_F(DirectoryApiTest, TakesNoMoreRequestsThanMayWait) {
   EXPECT_EQ(load(R"({"kind":"user","userId":"901"})")->response->status, 200);
 }
 
-TEST_F(DirectoryApiTest, LoadsNothingForAClientThatHasGone) {
-  struct Gone final : http::Reply::Target {
-    void send(http::Response) override { ADD_FAILURE() << "answered"; }
-    std::shared_ptr<http::Stream> stream(http::Response, std::function<void()>) override {
-      return nullptr;
-    }
-    void abandon() override {}
-    bool is_open() const override { return false; }
+TEST_F(DirectoryApiTest, ACompanyLeavesPlacesToTheOthers) {
+  put_key({2}, "LOAD2", {std::string(auth::kScopeDirectoryWrite)});
+  const Request request{
+      .path = kDirectory,
+      .fields = {{"Authorization", kBoss}, {"Content-Type", "application/x-ndjson"}}};
+  std::vector<std::shared_ptr<http::Body>> held;
+  const std::size_t most =
+      Options{}.directory_requests_max / service::WaitingRequests::kCompanyPart;
+  for (std::size_t i = 0; i < most; ++i) {
+    held.push_back(begin(request, std::make_shared<Got>()));
+    held.back()->piece("{");
+  }
+  const auto refused = load("", kLoad);
+  EXPECT_EQ(refused->response->status, 503);
+  EXPECT_EQ(refused->field("retry-after"), "1");
+  EXPECT_EQ(load("", "Basic TE9BRDI6czNjcmV0")->response->status, 200) << "LOAD2:s3cret";
+  held.pop_back();
+  EXPECT_EQ(load("", kLoad)->response->status, 200);
+}
+
+// While their keys are looked up they hold no place of a company's.
+TEST_F(DirectoryApiTest, StrangersLeavePlacesToThoseWhoAreKnown) {
+  Options options;
+  options.directory_requests_max = 1;
+  make(options);
+  store_.is_one_of_many = true;
+  store_.remember("BOSS");
+  store_.are_look_ups_deferred = true;
+  const auto request = [](const std::string& authorization) {
+    return Request{
+        .path = kDirectory,
+        .fields = {{"Authorization", authorization}, {"Content-Type", "application/x-ndjson"}}};
   };
+  struct Stranger {
+    std::shared_ptr<Got> got = std::make_shared<Got>();
+    std::shared_ptr<http::Body> body;
+  };
+  std::vector<Stranger> strangers(service::WaitingRequests::Limits{}.strangers);
+  for (Stranger& one : strangers) {
+    one.body = begin(request("Basic Tk9CT0RZOnMzY3JldA=="), one.got);  // NOBODY:s3cret
+    ASSERT_TRUE(one.body);
+    one.body->piece("{");
+  }
+  EXPECT_EQ(load(R"({"kind":"user","userId":"900"})")->response->status, 200);
+  // The one that is one too many is told so, though it has a key.
+  const auto ask_as_loader = [&] {
+    const auto got = std::make_shared<Got>();
+    const auto body = begin(request(kLoad), got);
+    body->piece(R"({"kind":"user","userId":"901"})");
+    body->end();
+    store_.answer_look_ups();
+    return got;
+  };
+  EXPECT_EQ(ask_as_loader()->response->status, 503);
+  for (Stranger& one : strangers) {
+    EXPECT_EQ(one.got->response->status, 401);
+    one.body.reset();
+  }
+  const auto got = ask_as_loader();
+  ASSERT_TRUE(application_->finish_waiting(30s));
+  ASSERT_TRUE(got->response);
+  EXPECT_EQ(got->response->status, 200) << got->response->body;
+}
+
+TEST_F(DirectoryApiTest, LoadsNothingForAClientThatHasGone) {
   const auto before = things();
-  http::RequestHead head;
-  const std::vector<http::Field> fields = {{"Authorization", kBoss},
-                                           {"Content-Type", "application/x-ndjson"}};
-  head.method = "POST";
-  head.path = head.target = kDirectory;
-  head.fields = fields;
-  auto body = application_->begin(head, http::Reply(std::make_shared<Gone>()));
-  body->piece(R"({"kind":"user","userId":"900"})");
-  body->end();
-  body.reset();
+  const auto got = std::make_shared<Got>();
+  got->is_gone = true;
+  ask({.path = kDirectory,
+       .fields = {{"Authorization", kBoss}, {"Content-Type", "application/x-ndjson"}},
+       .body = R"({"kind":"user","userId":"900"})"},
+      got);
   ASSERT_TRUE(application_->finish_waiting(30s));
   EXPECT_EQ(things(), before);
+  EXPECT_EQ(got->answers, 0);
 }
 
 // Revoked, or with fewer scopes, between the head and the load.

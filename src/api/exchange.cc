@@ -87,24 +87,12 @@ void Exchange::confirm_key(std::function<void()> go_on) {
 }
 
 void Exchange::wait_for_store(std::function<void()> work) {
-  auto place = setting.waiting.take_place(service::WaitingRequests::Kind::keys);
+  auto place =
+      setting.waiting.take_place(service::WaitingRequests::Kind::keys, principal->company());
   if (!place) return send_failure(unavailable("too many requests about keys"));
   setting.waiting.submit(std::move(*place), [self = shared_from_this(), work = std::move(work)] {
-    if (self->reply.is_open()) self->guard(work);
+    self->guard(work);
   });
-}
-
-bool Exchange::is_still_admitted() {
-  const auto key = service::look_up_key_now(setting.store, principal->key->key.access_key);
-  if (!key) {
-    send_failure(key.error());
-    return false;
-  }
-  if (!admission->is_admitted_with(*key)) {
-    send_failure(denied({}));
-    return false;
-  }
-  return true;
 }
 
 void Exchange::send(http::Response response) {

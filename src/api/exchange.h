@@ -92,11 +92,9 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   void send_problem(const Problem& problem);
   // Refuses what was sent, without asking the store for it.
   void refuse_content(Problem problem);
-  // Answers later: `work` is called on the thread of requests that wait, unless nobody is there any
-  // more to be answered. The request is refused where too many wait.
+  // Answers later: `work` is called on the thread of requests that wait, also where the client has
+  // gone meanwhile. The request is refused where too many wait.
   void wait_for_store(std::function<void()> work);
-  // Whether the key still lets the request in; else it is refused. Waits for the store.
-  bool is_still_admitted();
   store::Origin origin() const { return {id, principal->key->key.access_key}; }
   // Goes on where the key still lets the request in, as the store knows it; else refuses. For an
   // operation that gives the store no asker. May go on later, on a thread of the store.

@@ -142,6 +142,25 @@ TEST_F(KeysApiTest, RevocationHoldsFromTheNextRequestOn) {
   EXPECT_EQ(keys("DELETE", R"({"accessKey":"KEYS"})", kBoss)->response->status, 404);
 }
 
+// Who wants a key to let nobody in may lose the connection over it.
+TEST_F(KeysApiTest, OfAClientThatHasGoneARevocationAloneIsCarriedOut) {
+  const auto ask_and_go = [&](const std::string& method, const std::string& body) {
+    const auto got = std::make_shared<Got>();
+    got->is_gone = true;
+    Request request{.method = method, .path = kKeysPath, .fields = kAuthorized, .body = body};
+    request.fields[0].second = kKeys;
+    ask(request, got);
+    EXPECT_TRUE(application_->finish_waiting(30s));
+    return got;
+  };
+  const core::Revision before = store_.revision();
+  EXPECT_EQ(ask_and_go("POST", R"({"scopes":["earshot:access:read"]})")->answers, 0);
+  EXPECT_EQ(ask_and_go("GET", "")->answers, 0);
+  EXPECT_EQ(store_.revision(), before);
+  ask_and_go("DELETE", R"({"accessKey":"READ"})");
+  EXPECT_EQ(store_.find_key("READ"), nullptr);
+}
+
 TEST_F(KeysApiTest, AKeyThatWasRevokedElsewhereListsNothing) {
   store_.is_one_of_many = true;
   store_.remember("KEYS");

@@ -47,7 +47,7 @@ constexpr std::array<std::string_view, kStreamEnds> kStreamEndNames = {
 
 // Every status that the program gives; the last place is for any other.
 constexpr std::array<int, Metrics::kStatuses - 1> kStatusCodes = {
-    200, 400, 401, 404, 405, 408, 409, 410, 413, 415, 417, 422, 429, 431, 500, 501, 503, 505};
+    200, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 417, 422, 429, 431, 500, 501, 503, 505};
 
 constexpr std::array<double, Metrics::kDurations> kDurationBounds = {
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,

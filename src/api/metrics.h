@@ -105,7 +105,7 @@ class Metrics {
   static constexpr std::size_t kDurations = 18;
   static constexpr std::size_t kCommands = 13;
   static constexpr std::size_t kSyncs = 14;
-  static constexpr std::size_t kStatuses = 19;
+  static constexpr std::size_t kStatuses = 20;
 
  private:
   // Each thread adds to one of a few of these, and a scrape sums them up.

@@ -76,6 +76,25 @@ void send_made(Exchange& exchange, const service::OwnKeyRequest& request,
   send_changed(exchange, made.revision, std::move(body));
 }
 
+void list_all(Exchange& exchange) {
+  const auto keys = service::list_own_keys(exchange.setting.store, exchange.setting.key_uses,
+                                           exchange.principal->company());
+  if (!keys) return exchange.send_failure(keys.error());
+  std::string body = begin_body(exchange) + R"(,"keys":[)";
+  for (const service::ListedKey& listed : *keys) {
+    const core::Key& key = listed.key->key;
+    if (body.back() != '[') body += ',';
+    body += '{';
+    append_member(body, "accessKey", key.access_key);
+    append_scopes(body, key.scopes);
+    if (key.expires_at) append_member(body, "expiresAt", format_time(*key.expires_at));
+    if (listed.last_used) append_member(body, "lastUsed", format_time(*listed.last_used));
+    body += '}';
+  }
+  body += "]}";
+  exchange.send(exchange.make_response(200, kJson, std::move(body)));
+}
+
 }  // namespace
 
 void create_key(Exchange& exchange) {
@@ -83,6 +102,7 @@ void create_key(Exchange& exchange) {
       std::make_shared<const service::OwnKeyRequest>(exchange.decoder->take_key().to_make);
   exchange.decoder.reset();
   exchange.wait_for_store([&exchange, request] {
+    if (!exchange.reply.is_open()) return;  // nobody would get the secret
     const auto outcome =
         service::make_own_key(exchange.setting.store, *exchange.admission, *request,
                               exchange.origin(), exchange.setting.options.clock());
@@ -95,30 +115,17 @@ void create_key(Exchange& exchange) {
 }
 
 void list_keys(Exchange& exchange) {
-  exchange.wait_for_store([&exchange] {
-    if (!exchange.is_still_admitted()) return;
-    const auto keys = service::list_own_keys(exchange.setting.store, exchange.setting.key_uses,
-                                             exchange.principal->company());
-    if (!keys) return exchange.send_failure(keys.error());
-    std::string body = begin_body(exchange) + R"(,"keys":[)";
-    for (const service::ListedKey& listed : *keys) {
-      const core::Key& key = listed.key->key;
-      if (body.back() != '[') body += ',';
-      body += '{';
-      append_member(body, "accessKey", key.access_key);
-      append_scopes(body, key.scopes);
-      if (key.expires_at) append_member(body, "expiresAt", format_time(*key.expires_at));
-      if (listed.last_used) append_member(body, "lastUsed", format_time(*listed.last_used));
-      body += '}';
-    }
-    body += "]}";
-    exchange.send(exchange.make_response(200, kJson, std::move(body)));
+  exchange.confirm_key([&exchange] {
+    exchange.wait_for_store([&exchange] {
+      if (exchange.reply.is_open()) list_all(exchange);
+    });
   });
 }
 
 void revoke_key(Exchange& exchange) {
   const std::string access_key = exchange.decoder->take_key().to_revoke;
   exchange.decoder.reset();
+  // Also for a client that has gone: it wanted the key to let nobody in.
   exchange.wait_for_store([&exchange, access_key] {
     const auto revision = service::revoke_own_key(exchange.setting.store, *exchange.admission,
                                                   access_key, exchange.origin());

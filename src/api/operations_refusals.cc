@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/cursor.h"
+#include "api/encode_refusals.h"
 #include "api/exchange.h"
 #include "api/operations.h"
 #include "api/refusal_log.h"
@@ -12,42 +13,20 @@
 namespace earshot::api {
 namespace {
 
-void append_member_of_refusal(std::string& out, std::string_view name, std::string_view text) {
-  out += out.back() == '{' ? R"(")" : R"(,")";
-  out += name;
-  out += R"(":)";
-  append_json_string(out, text);
-}
-
-void append_refusal(std::string& out, const store::Refusal& refusal) {
-  out += '{';
-  append_member_of_refusal(out, "time", format_time(refusal.time));
-  append_member_of_refusal(out, "reason", refusal.reason);
-  if (!refusal.operation.empty()) append_member_of_refusal(out, "operation", refusal.operation);
-  if (!refusal.access_key.empty()) append_member_of_refusal(out, "accessKey", refusal.access_key);
-  if (!refusal.remote_address.empty())
-    append_member_of_refusal(out, "remoteAddress", refusal.remote_address);
-  // Of those that were only counted there is no first.
-  if (refusal.reason != kNotKept) {
-    append_member_of_refusal(out, "requestId", format_request_id(refusal.request_id));
-  }
-  append_member_of_refusal(out, "detail", refusal.detail);
-  out += R"(,"requests":)";
-  append_number(out, refusal.requests);
-  out += '}';
-}
-
 std::string encode_refusals(std::string_view request_id, const store::RefusalsView& view,
                             std::string_view cursor) {
-  std::string body = R"({)";
-  append_member_of_refusal(body, "requestId", request_id);
-  body += R"(,"refusals":[)";
+  std::string body = R"({"requestId":")";
+  body += request_id;
+  body += R"(","refusals":[)";
   for (const store::KeptRefusal& one : view.refusals) {
     if (body.back() != '[') body += ',';
-    append_refusal(body, one.refusal);
+    append_refusal(body, one.refusal, false);
   }
   body += ']';
-  if (!cursor.empty()) append_member_of_refusal(body, "cursor", cursor);
+  if (!cursor.empty()) {
+    body += R"(,"cursor":)";
+    append_json_string(body, cursor);
+  }
   body += '}';
   return body;
 }
@@ -79,8 +58,10 @@ void list_refusals(Exchange& exchange) {
     command.before = cursor->after;
   }
   exchange.confirm_key([self = exchange.shared_from_this(), command, query] {
-    const bool is_taken = self->setting.refusals.submit(
-        [self, command, query] { self->guard([&] { list_some(*self, command, query); }); });
+    const bool is_taken = self->setting.refusals.submit([self, command, query] {
+      if (!self->reply.is_open()) return;  // so that the server's end waits for nobody's pages
+      self->guard([&] { list_some(*self, command, query); });
+    });
     if (!is_taken) self->send_failure(unavailable("too many wait for the refusals"));
   });
 }

@@ -9,12 +9,19 @@
 namespace earshot::api {
 namespace {
 
-// What makes refusals alike: all but when, which request, and what exactly.
+// Whether anybody can bring it about who knows no more than the name of an access key.
+bool is_of_credentials(const store::Refusal& refusal) {
+  return refusal.reason == reason_name(Reason::credentials);
+}
+
+// What makes refusals alike: all but when, which request, and what exactly; of credentials not the
+// operation either, since a stranger may name them all.
 std::string likeness_of(const store::Refusal& refusal) {
   std::string key;
   key.reserve(96);
-  for (const std::string* const text :
-       {&refusal.reason, &refusal.operation, &refusal.access_key, &refusal.remote_address}) {
+  key.append(refusal.reason).push_back('\0');
+  if (!is_of_credentials(refusal)) key.append(refusal.operation).push_back('\0');
+  for (const std::string* const text : {&refusal.access_key, &refusal.remote_address}) {
     key.append(*text).push_back('\0');
   }
   return key;
@@ -55,11 +62,13 @@ bool RefusalCollector::merge(OfCompany& company, std::string key, store::Refusal
     first.requests = requests;
     return true;
   }
-  if (!has_room) {
+  const bool is_of_stranger = is_of_credentials(refusal) && refusal.company != CompanyId{};
+  if (!has_room || (is_of_stranger && company.credentials == kRefusalsOfCredentialsMax)) {
     if (company.dropped == 0) company.dropped_since = refusal.time;
     company.dropped += refusal.requests;
     return false;
   }
+  if (is_of_stranger) ++company.credentials;
   company.refusals.emplace(std::move(key), std::move(refusal));
   return true;
 }

@@ -29,6 +29,8 @@ bool is_kept(Reason reason);
 
 // Of each interval between two times that they are brought to the store.
 inline constexpr std::size_t kRefusalsOfCompanyMax = 32;  // unlike ones of one company, or of none
+// Of them those that a stranger may cause, so that they cannot push out the company's own.
+inline constexpr std::size_t kRefusalsOfCredentialsMax = kRefusalsOfCompanyMax / 2;
 inline constexpr std::size_t kRefusalsMax = 1024;         // of all in a part; but of
 inline constexpr std::size_t kRefusalsSure = 2;           // each company so many come behind that
 inline constexpr std::size_t kRefusalCompaniesMax = 512;  // in a part
@@ -58,6 +60,7 @@ class RefusalCollector {
  private:
   struct OfCompany {
     std::unordered_map<std::string, store::Refusal> refusals;  // by what makes them alike
+    std::size_t credentials = 0;                               // of them, where there is a company
     std::uint64_t dropped = 0;
     Time dropped_since;
   };

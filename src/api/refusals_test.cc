@@ -64,6 +64,34 @@ TEST(RefusalCollector, OfACompanyOnlySoManyAreKeptAndTheRestIsCounted) {
   EXPECT_EQ(collector.dropped(), kMore);
 }
 
+// Who knows no more than the name of an access key leaves room for what the company's keys do.
+TEST(RefusalCollector, WrongSecretsPushNothingElseOut) {
+  RefusalCollector collector;
+  auto wrong = refusal_from(1, "a");
+  wrong.reason = "credentials";
+  for (const char* const operation : {"listKeys", "getCall", "getUser"}) {
+    wrong.operation = operation;
+    collector.add(wrong);
+  }
+  constexpr std::size_t kMore = 10;
+  for (std::size_t i = 1; i < kRefusalsOfCredentialsMax + kMore; ++i) {
+    wrong.remote_address = std::to_string(i);
+    collector.add(wrong);
+  }
+  for (std::size_t i = kRefusalsOfCredentialsMax; i < kRefusalsOfCompanyMax; ++i) {
+    collector.add(refusal_from(1, std::to_string(i)));
+  }
+  const auto taken = collector.take();
+  ASSERT_EQ(taken.size(), kRefusalsOfCompanyMax + 1);
+  EXPECT_EQ(std::ranges::count(taken, "credentials", &store::Refusal::reason),
+            static_cast<std::ptrdiff_t>(kRefusalsOfCredentialsMax));
+  EXPECT_EQ(taken.back().reason, kNotKept);
+  EXPECT_EQ(taken.back().requests, kMore);
+  const auto alike = std::ranges::find(taken, "a", &store::Refusal::remote_address);
+  ASSERT_NE(alike, taken.end());
+  EXPECT_EQ(alike->requests, 3U) << "one row, whatever was asked for";
+}
+
 // Strangers, and companies with very many, leave room for one that has few.
 TEST(RefusalCollector, NobodyPushesOutAnother) {
   RefusalCollector collector;
@@ -263,6 +291,18 @@ TEST_F(RefusalsTest, AreListedToTheirCompanyInPages) {
   EXPECT_EQ(get("", "Basic QUNNRTpzM2NyZXQ=")->response->status, 401);
   store_.failure = unavailable("not now");
   EXPECT_EQ(get("", audit)->response->status, 503);
+}
+
+TEST_F(RefusalsTest, AreNotReadForAClientThatHasGone) {
+  put_key(CompanyId{1}, "AUDIT", {"earshot:audit:read"});
+  const auto got = std::make_shared<Got>();
+  got->is_gone = true;
+  ask({.method = "GET",
+       .path = "/earshot/v1/refusals",
+       .fields = {{"Authorization", "Basic QVVESVQ6czNjcmV0"}}},  // AUDIT:s3cret
+      got);
+  application_->end_refusals();
+  EXPECT_EQ(got->answers, 0);
 }
 
 // A store that does not answer until it is let go.

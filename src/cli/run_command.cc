@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "api/encode_refusals.h"
 #include "api/head.h"
 #include "base/random.h"
 #include "base/signature.h"
@@ -115,22 +116,9 @@ Done run_key_revoke(store::Store& store, const Command& command, CommandIo& io) 
 
 // As GET /earshot/v1/refusals gives it, with its company.
 std::string refusal_as_json(const store::Refusal& refusal) {
-  std::string line = "{";
-  append_json_member(line, "companyId", to_string(refusal.company));
-  append_json_member(line, "time", format_time(refusal.time));
-  append_json_member(line, "reason", refusal.reason);
-  const std::pair<std::string_view, std::string_view> texts[] = {
-      {"operation", refusal.operation},
-      {"accessKey", refusal.access_key},
-      {"remoteAddress", refusal.remote_address}};
-  for (const auto& [name, text] : texts) {
-    if (!text.empty()) append_json_member(line, name, text);
-  }
-  if (refusal.request_id != RequestId{}) {
-    append_json_member(line, "requestId", format_request_id(refusal.request_id));
-  }
-  append_json_member(line, "detail", refusal.detail);
-  return line + ",\"requests\":" + std::to_string(refusal.requests) + "}\n";
+  std::string line;
+  api::append_refusal(line, refusal, true);
+  return line + "\n";
 }
 
 std::string refusal_as_line(const store::Refusal& refusal) {

@@ -307,7 +307,6 @@ bool is_too_long(std::uint64_t bytes, std::uint64_t bytes_to_come, std::uint64_t
 std::size_t Connection::take_body(std::string_view input) {
   const auto take_piece = [this](std::string_view piece) {
     if (body_) body_->piece(piece);
-    if (answer_) body_.reset();  // answered early: the rest is dropped
   };
   if (framing_ == Framing::length) {
     const auto piece = input.substr(0, body_left_);
@@ -413,6 +412,7 @@ void Connection::take_abandoned() {
 
 // Sends the answer when it is there and the body is over.
 void Connection::settle(bool is_more_input) {
+  if (answer_) body_.reset();  // answered early: the rest is dropped
   if (state_ == State::body && stream_) give_up_body();
   if (state_ != State::answer || !answer_) return;
   if (stream_) {

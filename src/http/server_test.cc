@@ -5,8 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
+#include <future>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "http/testing.h"
@@ -568,6 +572,45 @@ TEST(Server, DropsTheRestOfABodyThatWasAnsweredEarly) {
   ASSERT_TRUE(client.send(post("/early", std::string(1 << 20, 'x')) + get("/next")));
   EXPECT_EQ(client.receive_answer()->body, "early");
   EXPECT_EQ(client.receive_answer()->body, "GET /next ");
+}
+
+// What a body holds is free again although its client sends no more of it.
+TEST(Server, LetsGoOfABodyThatWasAnsweredEarlyAtOnce) {
+  struct Held final : Body {
+    explicit Held(std::function<void()> first) : on_first(std::move(first)) {}
+    ~Held() override { gone.set_value(); }
+    void piece(std::string_view) override {
+      if (on_first) std::exchange(on_first, nullptr)();
+    }
+    void end() override { ADD_FAILURE() << "answered already"; }
+    void too_long() override { ADD_FAILURE() << "answered already"; }
+    std::function<void()> on_first;
+    std::promise<void> gone;
+  };
+  for (const bool is_late : {true, false}) {
+    Answerers answerers;
+    TestApplication application;
+    std::promise<std::future<void>> begun;
+    application.on("/held", [&](const RequestHead&, Reply reply) {
+      const auto later = std::make_shared<Reply>(std::move(reply));
+      const auto send = [later] { later->send(text(401, "early")); };
+      const auto body = std::make_shared<Held>([&answerers, is_late, send] {
+        if (is_late) answerers.run(send);
+      });
+      if (!is_late) send();
+      begun.set_value(body->gone.get_future());
+      return body;
+    });
+    Running running(application);
+    RawClient client(running.address());
+    const std::string request = post("/held", "123");
+    ASSERT_TRUE(client.send(request.substr(0, request.size() - 2)));
+    EXPECT_EQ(begun.get_future().get().wait_for(std::chrono::seconds(30)),
+              std::future_status::ready);
+    ASSERT_TRUE(client.send("23" + get("/next")));
+    EXPECT_EQ(client.receive_answer()->body, "early");
+    EXPECT_EQ(client.receive_answer()->body, "GET /next ");
+  }
 }
 
 TEST(Server, KeepsABodyToTheLimitThatItSays) {

@@ -87,32 +87,45 @@ std::vector<std::string> describe_warnings(const records::Warnings& warnings) {
 
 }  // namespace
 
+void RecordsUpload::give_up(Error error) {
+  status_ = std::move(error);
+  lines_.reset();
+  place_.reset();
+}
+
+void RecordsUpload::take_place() {
+  using Kind = WaitingRequests::Kind;
+  place_ = company_ ? requests_.take_place(Kind::directory, *company_)
+                    : requests_.take_place(Kind::strangers, CompanyId{});
+  if (!place_) give_up(unavailable("too many requests change the directory"));
+}
+
 void RecordsUpload::begin() {
   has_begun_ = true;
-  place_ = requests_.take_place(WaitingRequests::Kind::directory);
-  if (!place_) {
-    status_ = unavailable("too many requests change the directory");
-    return;
-  }
+  take_place();
+  if (!status_) return;
   auto file = SpoolFile::open();
-  if (file) {
-    lines_ = std::move(*file);
-  } else {
-    status_ = unavailable(file.error().message);
-  }
+  if (!file) return give_up(unavailable(file.error().message));
+  lines_ = std::move(*file);
+}
+
+void RecordsUpload::admit(CompanyId company) {
+  const std::lock_guard lock(mutex_);
+  company_ = company;
+  if (has_begun_ && status_) take_place();
 }
 
 void RecordsUpload::piece(std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
   if (!has_begun_) begin();
   if (!status_) return;
   if (Status written = lines_->write(bytes); !written) {
-    status_ = unavailable(written.error().message);
-    lines_.reset();
-    place_.reset();
+    give_up(unavailable(written.error().message));
   }
 }
 
 Status RecordsUpload::submit(std::function<void(SpoolFile lines)> load) {
+  const std::lock_guard lock(mutex_);
   if (!has_begun_) begin();
   TRY(Status(status_));
   // A function can be copied, a file cannot.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,10 +21,14 @@
 namespace earshot::service {
 
 // The lines of a request on their way in, kept in a file: what comes slowly must hold nothing of
-// the store's. One thread at a time.
+// the store's. Any thread.
 class RecordsUpload {
  public:
   explicit RecordsUpload(WaitingRequests& requests) : requests_(requests) {}
+
+  // Whose lines they are. Until then they hold one of the few places that strangers have, and none
+  // of a company's. Once only, before submit().
+  void admit(CompanyId company);
 
   // The first one takes a place among the requests, which is kept until the lines are loaded. Where
   // there is none, or no room for them, what comes is dropped.
@@ -35,9 +40,14 @@ class RecordsUpload {
   Status submit(std::function<void(SpoolFile lines)> load);
 
  private:
+  // REQUIRE: mutex_ is held.
   void begin();
+  void take_place();
+  void give_up(Error error);
 
   WaitingRequests& requests_;
+  std::mutex mutex_;  // guards all that follows
+  std::optional<CompanyId> company_;
   bool has_begun_ = false;
   std::optional<WaitingRequests::Place> place_;
   std::optional<SpoolFile> lines_;

@@ -1,6 +1,7 @@
 #include "service/directory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -80,19 +81,55 @@ TEST_F(Directory, WarnsOfSecretsThatAreShortAndCountsTheRest) {
   EXPECT_EQ(warnings[5], "and 2 more like this");
 }
 
+constexpr CompanyId kOther{2};
+
 TEST(RecordsUpload, TakesItsPlaceWithTheFirstPieceAndLeavesItWhenItGoes) {
+  using Kind = WaitingRequests::Kind;
   WaitingRequests requests({.directory = 1, .keys = 1});
   {
     RecordsUpload upload(requests), other(requests);
-    EXPECT_TRUE(requests.take_place(WaitingRequests::Kind::directory));
+    upload.admit(kAcme);
+    other.admit(kOther);
+    EXPECT_TRUE(requests.take_place(Kind::directory, kOther));
     upload.piece("abc");
-    EXPECT_FALSE(requests.take_place(WaitingRequests::Kind::directory));
+    EXPECT_FALSE(requests.take_place(Kind::directory, kOther));
     other.piece("abc");
     const Status refused = other.submit([](SpoolFile) { ADD_FAILURE(); });
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, Code::unavailable);
   }
-  EXPECT_TRUE(requests.take_place(WaitingRequests::Kind::directory));
+  EXPECT_TRUE(requests.take_place(Kind::directory, kOther));
+}
+
+TEST(RecordsUpload, HoldsAPlaceOfStrangersUntilItIsKnownWhoseItIs) {
+  using Kind = WaitingRequests::Kind;
+  WaitingRequests requests({.directory = 1, .keys = 1, .strangers = 1});
+  RecordsUpload upload(requests), another(requests), late(requests);
+  upload.piece("abc");
+  EXPECT_TRUE(requests.take_place(Kind::directory, kAcme));
+  EXPECT_FALSE(requests.take_place(Kind::strangers, {}));
+  another.piece("abc");  // is one too many, and stays it
+  upload.admit(kAcme);
+  EXPECT_FALSE(requests.take_place(Kind::directory, kOther));
+  late.piece("abc");  // there is room again, but later none in the directory
+  late.admit(kOther);
+  EXPECT_TRUE(requests.take_place(Kind::strangers, {}));
+  upload.piece("def");
+  std::string lines(7, ' ');
+  ASSERT_TRUE(upload
+                  .submit([&](SpoolFile file) {
+                    const auto fd = file.rewind();
+                    lines.resize(static_cast<std::size_t>(::read(*fd, lines.data(), lines.size())));
+                  })
+                  .has_value());
+  ASSERT_TRUE(requests.wait_until_idle(std::chrono::seconds(30)));
+  EXPECT_EQ(lines, "abcdef") << "what came before is kept";
+  another.admit(kOther);
+  for (RecordsUpload* const refused : {&another, &late}) {
+    const Status status = refused->submit([](SpoolFile) { ADD_FAILURE(); });
+    ASSERT_FALSE(status.has_value());
+    EXPECT_EQ(status.error().code, Code::unavailable);
+  }
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace earshot::service {
 
 WaitingRequests::WaitingRequests(Limits limits)
-    : places_max_{limits.directory, limits.keys}, thread_([this] { run(); }) {}
+    : places_max_{limits.directory, limits.keys, limits.strangers}, thread_([this] { run(); }) {}
 
 WaitingRequests::~WaitingRequests() {
   {
@@ -16,17 +16,27 @@ WaitingRequests::~WaitingRequests() {
   thread_.join();
 }
 
-std::optional<WaitingRequests::Place> WaitingRequests::take_place(Kind kind) {
+std::optional<WaitingRequests::Place> WaitingRequests::take_place(Kind kind, CompanyId company) {
   const auto at = static_cast<std::size_t>(kind);
+  const std::size_t all_max = places_max_[at];
+  const std::size_t company_max =
+      kind == Kind::strangers ? all_max : std::max<std::size_t>(all_max / kCompanyPart, 1);
   const std::lock_guard lock(mutex_);
-  if (taken_[at] >= places_max_[at]) return std::nullopt;
-  ++taken_[at];
-  return Place(*this, kind);
+  Taken& taken = taken_[at];
+  if (taken.all >= all_max) return std::nullopt;
+  const auto own = taken.by_company.try_emplace(company).first;
+  if (own->second >= company_max) return std::nullopt;
+  ++own->second;
+  ++taken.all;
+  return Place(*this, kind, company);
 }
 
-void WaitingRequests::leave(Kind kind) {
+void WaitingRequests::leave(Kind kind, CompanyId company) {
   const std::lock_guard lock(mutex_);
-  --taken_[static_cast<std::size_t>(kind)];
+  Taken& taken = taken_[static_cast<std::size_t>(kind)];
+  --taken.all;
+  const auto own = taken.by_company.find(company);
+  if (--own->second == 0) taken.by_company.erase(own);
 }
 
 void WaitingRequests::submit(Place place, std::function<void()> work) {
@@ -56,7 +66,10 @@ void WaitingRequests::run() {
       changed_.notify_all();
       changed_.wait(lock, [this] { return is_stopping_ || !is_idle(); });
       if (is_idle()) return;
-      auto& jobs = jobs_[jobs_[static_cast<std::size_t>(Kind::keys)].empty() ? 0 : 1];
+      do {
+        last_ = (last_ + 1) % kKinds;
+      } while (jobs_[last_].empty());
+      auto& jobs = jobs_[last_];
       job = std::move(jobs.front());
       jobs.pop_front();
       is_running_ = true;

@@ -13,27 +13,51 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = WaitingRequests::Kind;
 
+constexpr CompanyId kAcme{1};
+constexpr CompanyId kOther{2};
+
 TEST(WaitingRequests, EachKindHasSoManyPlaces) {
-  WaitingRequests requests({.directory = 2, .keys = 1});
-  auto first = requests.take_place(Kind::directory);
-  auto second = requests.take_place(Kind::directory);
+  WaitingRequests requests({.directory = 2, .keys = 1, .strangers = 2});
+  auto first = requests.take_place(Kind::directory, {1});
+  auto second = requests.take_place(Kind::directory, {2});
   EXPECT_TRUE(first && second);
-  EXPECT_FALSE(requests.take_place(Kind::directory));
-  EXPECT_TRUE(requests.take_place(Kind::keys)) << "they have their own, and it is free again";
+  EXPECT_FALSE(requests.take_place(Kind::directory, {3}));
+  EXPECT_TRUE(requests.take_place(Kind::keys, {3})) << "they have their own, and it is free again";
   second.reset();
-  second = requests.take_place(Kind::directory);
+  second = requests.take_place(Kind::directory, {2});
   ASSERT_TRUE(second);
   requests.submit(std::move(*second), [] {});
   ASSERT_TRUE(requests.wait_until_idle(30s));
-  EXPECT_TRUE(requests.take_place(Kind::directory)) << "what was carried out has left";
+  EXPECT_TRUE(requests.take_place(Kind::directory, {3})) << "what was carried out has left";
+  const auto stranger = requests.take_place(Kind::strangers, {});
+  const auto another = requests.take_place(Kind::strangers, {});
+  EXPECT_TRUE(stranger && another);
+  EXPECT_FALSE(requests.take_place(Kind::strangers, {}));
 }
 
-TEST(WaitingRequests, KeysGoFirstAndOthersInTheirOrder) {
+TEST(WaitingRequests, ACompanyHoldsAPartOfThePlaces) {
+  constexpr std::size_t kPlaces = 8;
+  WaitingRequests requests({.directory = kPlaces, .keys = kPlaces});
+  for (const Kind kind : {Kind::directory, Kind::keys}) {
+    std::vector<WaitingRequests::Place> held;
+    for (std::size_t i = 0; i < kPlaces / WaitingRequests::kCompanyPart; ++i) {
+      auto place = requests.take_place(kind, kAcme);
+      ASSERT_TRUE(place);
+      held.push_back(std::move(*place));
+    }
+    EXPECT_FALSE(requests.take_place(kind, kAcme));
+    EXPECT_TRUE(requests.take_place(kind, kOther));
+    held.pop_back();
+    EXPECT_TRUE(requests.take_place(kind, kAcme));
+  }
+}
+
+TEST(WaitingRequests, KindsTakeTurnsAndEachHasItsOrder) {
   WaitingRequests requests({});
   std::promise<void> begun, goes_on;
   std::vector<int> order;
   const auto submit = [&](Kind kind, std::function<void()> work) {
-    requests.submit(*requests.take_place(kind), std::move(work));
+    requests.submit(*requests.take_place(kind, kAcme), std::move(work));
   };
   submit(Kind::directory, [&] {
     begun.set_value();
@@ -41,14 +65,16 @@ TEST(WaitingRequests, KeysGoFirstAndOthersInTheirOrder) {
     order.push_back(0);
   });
   begun.get_future().wait();
-  submit(Kind::directory, [&] { order.push_back(3); });
+  submit(Kind::directory, [&] { order.push_back(2); });
   submit(Kind::directory, [&] { order.push_back(4); });
   submit(Kind::keys, [&] { order.push_back(1); });
-  submit(Kind::keys, [&] { order.push_back(2); });
+  submit(Kind::keys, [&] { order.push_back(3); });
+  submit(Kind::keys, [&] { order.push_back(5); });
+  submit(Kind::keys, [&] { order.push_back(6); });
   EXPECT_FALSE(requests.wait_until_idle(20ms));
   goes_on.set_value();
   ASSERT_TRUE(requests.wait_until_idle(30s));
-  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5, 6}));
 }
 
 TEST(WaitingRequests, CarryOutWhatWaitsBeforeTheyEnd) {
@@ -56,7 +82,7 @@ TEST(WaitingRequests, CarryOutWhatWaitsBeforeTheyEnd) {
   {
     WaitingRequests requests({});
     for (int i = 0; i < 5; ++i) {
-      requests.submit(*requests.take_place(Kind::directory), [&] { ++done; });
+      requests.submit(*requests.take_place(Kind::directory, kAcme), [&] { ++done; });
     }
   }
   EXPECT_EQ(done, 5);
