@@ -349,9 +349,11 @@ class Replay:
     def check_before(self, revision, change):
         key = key_of_record(change["record"])
         where = f"revision {revision}, change {change['n']}: {change['record']}"
-        if key in self.dead and change.get("deadSince"):
-            record, since = self.dead[key]
-            check_equal(change["deadSince"], since, "deadSince,", where)
+        record, since = self.dead.get(key, (None, None))
+        is_told = "deadSince" in change
+        # What goes with its user or call may be told in the same revision, as a removal.
+        if record and (is_told or (since == revision and change["record"].get("remove"))):
+            check_equal(change.get("deadSince", since), since, "deadSince,", where)
             check_equal(change["before"], record, "before of what was dead,", where)
             return
         check("deadSince" not in change, "deadSince of what was not dead,", where, change)

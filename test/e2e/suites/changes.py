@@ -41,7 +41,7 @@ class FedHistory(History):
         self.replays = {company: Replay() for company in COMPANIES}
         self.facts_at = {company: {} for company in COMPANIES}  # {revision: facts}
         self.followers = []
-        self.borders = self.posts = 0
+        self.borders = self.posts = self.keys_removed = 0
 
     def start(self):
         super().start()
@@ -101,6 +101,7 @@ class FedHistory(History):
         if old and roll < 0.3:
             self.ask_for_keys(client, "DELETE", {"accessKey": old})
             del keys[old]
+            self.keys_removed += 1
         elif old and roll < 0.6:
             made = self.ask_for_keys(client, "POST", {"replaces": old, "overlapSeconds": 600})
             keys[old]["expiresAt"] = made["replaced"]["expiresAt"]
@@ -209,9 +210,11 @@ def replay_is_the_store(env):
     history = FedHistory(env)
     history.follow(drop_share=0.05)
     history.follow(by_pages=True, drop_share=0.05)
-    for _ in range(12):
+    for number in range(12):
         for _ in range(3):
             history.change_records()
+        while number == 11 and not history.keys_removed:
+            history.change_keys()
         workers = history.workers(2)
         end = time.monotonic() + 0.25
         history.run(workers, [history.server], lambda: time.monotonic() > end)

@@ -152,12 +152,27 @@ def as_lines(text):
 
 
 def same(printed, got):
-    if as_json(printed) is not None and "…" not in json.dumps(
-        as_json(printed), ensure_ascii=False
-    ):
-        return as_json(printed) == as_json(got)
-    pattern = ".*?".join(re.escape(part) for part in as_lines(printed).split("…"))
-    return re.fullmatch(pattern, as_lines(got), re.DOTALL) is not None
+    value = as_json(printed)
+    if value is not None:
+        return matches(value, as_json(got))
+    return is_like(as_lines(printed), as_lines(got))
+
+
+def matches(printed, got):
+    if isinstance(printed, str) and isinstance(got, str):
+        return is_like(printed, got)
+    if isinstance(printed, dict) and isinstance(got, dict):
+        return printed.keys() == got.keys() and all(
+            matches(value, got[name]) for name, value in printed.items()
+        )
+    if isinstance(printed, list) and isinstance(got, list):
+        return len(printed) == len(got) and all(map(matches, printed, got))
+    return type(printed) is type(got) and printed == got
+
+
+def is_like(printed, got):
+    pattern = ".*?".join(re.escape(part) for part in printed.split("…"))
+    return re.fullmatch(pattern, got, re.DOTALL) is not None
 
 
 @test("every command of the documentation prints what the page says", seconds=180)
@@ -229,6 +244,9 @@ def reads_pages(_env):
     check_equal(found[2].printed, ['{"requestId":"…","b":[]}'])
     check(same('{"requestId":"x","a":1}', '{"requestId":"y","a":1}'), "requestId compared")
     check(not same('{"requestId":"x","a":1}', '{"requestId":"y","a":2}'), "values not compared")
+    check(same('{"a":\n["…b"]}', '{"a":["xb"]}'), "a part left out in JSON over lines")
+    for other in ('{"a":["xc"]}', '{"a":["xb","b"]}', '{"a":["xb"],"b":1}', '{"a":[1]}', "xb"):
+        check(not same('{"a":\n["…b"]}', other), "taken for the same:", other)
     check(
         same("HTTP/1.1 200 OK\nx-traceid: 1\n\n{…}", "HTTP/1.1 200 OK\r\nx-traceid: 2\r\n\r\n{}\n"),
         "text",
