@@ -514,6 +514,7 @@ TEST_F(ApplicationTest, DescribesItselfToGenerators) {
                             "POST /earshot/v1/keys createKey",
                             "GET /earshot/v1/keys listKeys",
                             "DELETE /earshot/v1/keys revokeKey",
+                            "GET /earshot/v1/refusals listRefusals",
                         }));
 }
 

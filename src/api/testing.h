@@ -45,6 +45,7 @@ struct Got final : http::Reply::Target {
   bool is_abandoned = false;
   bool is_stream = false;
   bool is_ended = false;
+  bool is_client_here = true;
   bool is_slow = false;  // pieces are drained by drain() instead of at once
   std::size_t pieces = 0;
   std::deque<std::function<void()>> waiting;
@@ -77,6 +78,7 @@ struct Got final : http::Reply::Target {
     return std::make_shared<Pieces>(*this);
   }
   void abandon() override { is_abandoned = true; }
+  bool is_client_there() const override { return is_client_here; }
 
   void drain() {
     while (!waiting.empty()) {
