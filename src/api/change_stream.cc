@@ -47,13 +47,10 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
     is_busy_ = true;
     has_news_ = false;
     const bool shows_hashes = key_.shows_hashes();
-    setting_.pages->read(
-        {key_.company(), after_, call_, user_, shows_hashes}, news_, key_.asker(),
-        [self = shared_from_this(), shows_hashes](auto page) {
-          self->on_own_loop([self, shows_hashes, page = std::move(page)]() mutable {
-            self->guard([&] { self->take(std::move(page), shows_hashes); });
-          });
-        });
+    setting_.pages->read({key_.company(), after_, call_, user_, shows_hashes}, news_, key_.asker(),
+                         [self = shared_from_this(), shows_hashes](auto page) {
+                           self->guard([&] { self->take(std::move(page), shows_hashes); });
+                         });
   }
 
   void on_news() override {
@@ -110,7 +107,9 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
       return advance_soon();
     }
     const SharedPages::Page& read = **page;
-    const auto directory = read.is_filtered ? std::nullopt : read.events.directory_revision;
+    // Only up to the head, and with all of it, does a page show what may have become of the key.
+    const auto directory =
+        read.is_filtered || !read.events.is_end ? std::nullopt : read.events.directory_revision;
     key_.check_after(read.read_for.lock(), directory,
                      [self = shared_from_this(), page = std::move(*page),
                       shows_hashes](Result<bool> is_admitted) {
@@ -267,9 +266,8 @@ void refuse_changes(Exchange& exchange, const Error& error) {
 
 void stream_changes(Exchange& exchange, store::ChangesPosition after) {
   const auto stream = std::make_shared<ChangeStream>(exchange.shared_from_this(), after);
-  if (!exchange.setting.feed->join(stream)) {
-    return exchange.send_problem(too_many_streams(exchange.setting.feed->options().streams_max));
-  }
+  const Status joined = exchange.setting.feed->join(stream);
+  if (!joined) return exchange.send_problem(too_many_streams(joined.error().message));
   stream->begin_reading();
 }
 

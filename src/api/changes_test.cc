@@ -1,11 +1,18 @@
 // Changes as pages, waits and streams, over the model store.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,6 +20,7 @@
 #include "api/query.h"
 #include "api/testing.h"
 #include "base/text.h"
+#include "http/server.h"
 
 namespace earshot::api {
 namespace {
@@ -24,6 +32,7 @@ using std::chrono::seconds;
 // AUDIT:s3cret, ADMIN:s3cret
 constexpr std::string_view kAudit = "Basic QVVESVQ6czNjcmV0";
 constexpr std::string_view kAdmin = "Basic QURNSU46czNjcmV0";
+constexpr std::string_view kOther = "Basic T1RIRVI6czNjcmV0";  // OTHER:s3cret, of company 2
 const std::string kChanges = "/earshot/v1/changes";
 
 struct Event {
@@ -584,18 +593,145 @@ TEST_F(ChangesTest, AStreamSaysWhyItEnds) {
 
 TEST_F(ChangesTest, TooManyReadersAreToldToComeAgain) {
   FeedOptions options;
-  options.streams_max = 2;
+  options.streams_max = 3;
   make_driven(options);
+  put_key(CompanyId{2}, "OTHER", {"earshot:audit:read"});
+  const auto refuses = [&](std::string_view key, const std::string& why) {
+    for (const auto& got : {stream("", {}, key), get("?wait=10", {}, key)}) {
+      expect_envelope(*got);
+      EXPECT_EQ(got->response->status, 503);
+      EXPECT_EQ(got->field("retry-after"), "1");
+      EXPECT_EQ(got->errors()[1], why);
+    }
+  };
   const auto first = stream(), second = get("?wait=10");
-  for (const auto& got : {stream(), get("?wait=10")}) {
-    expect_envelope(*got);
-    EXPECT_EQ(got->response->status, 503);
-    EXPECT_EQ(got->field("retry-after"), "1");
-    EXPECT_EQ(got->errors()[1], "at most 2 readers wait for changes at once");
-  }
+  refuses(kAudit, "at most 2 readers of one company wait for changes at once");
+  const auto others = stream("", {}, kOther);
+  EXPECT_TRUE(others->is_stream) << "another company finds room";
+  refuses(kOther, "at most 3 readers wait for changes at once");
   EXPECT_EQ(get("")->response->status, 200) << "who does not wait is served";
   first->client_left();
   EXPECT_TRUE(stream()->is_stream);
+}
+
+TEST_F(ChangesTest, AWaitWhoseClientHasLeftGivesItsPlaceFree) {
+  const auto got = get("?wait=60"), stays = get("?wait=60");
+  got->is_client_here = false;
+  pass(milliseconds(999));
+  EXPECT_EQ(application_->feed().count(), 2U);
+  pass(milliseconds(1));
+  EXPECT_EQ(application_->feed().count(), 1U);
+  EXPECT_FALSE(stays->response);
+  stays->is_client_here = false;
+  tell();  // of nothing for it
+  EXPECT_EQ(application_->feed().count(), 0U);
+}
+
+TEST_F(ChangesTest, OfManyServersAPageShowsHashesOnlyToAKeyThatMayMakeKeysNow) {
+  core::KeyLine line;
+  line.key = {"NEW", hash_secret("x"), {"a:b"}, std::nullopt};
+  add_revision().changes[0].record.thing = line;
+  store_.is_one_of_many = true;
+  store_.remember("ADMIN");
+  for (const std::string query : {"", "?wait=1"}) {
+    EXPECT_NE(get(query, {}, kAdmin)->response->body.find("secretHash"), std::string::npos);
+  }
+  // Through another server; memory does not know.
+  put_key(CompanyId{1}, "ADMIN", {"earshot:audit:read"});
+  for (const std::string query : {"", "?wait=1"}) {
+    const auto got = get(query, {}, kAdmin);
+    EXPECT_NE(got->response->body.find("NEW"), std::string::npos) << query;
+    EXPECT_EQ(got->response->body.find("secretHash"), std::string::npos) << query;
+  }
+}
+
+TEST_F(ChangesTest, OfManyServersASharedPageFarBehindTheHeadSaysNothingOfAKey) {
+  put_key(CompanyId{1}, "ADMIN", {"earshot:audit:read"});
+  add_revision(2500);  // in several pages
+  store_.is_one_of_many = true;
+  store_.remember("AUDIT");
+  store_.remember("ADMIN");
+  store_.is_deferred = true;
+  const auto stays = stream(), goes = stream("", {}, kAdmin);
+  ASSERT_EQ(store_.changes_reads.size(), 1U) << "they share it";
+  revoke_key(CompanyId{1}, "ADMIN");  // through another server
+  store_.answer_deferred();
+  EXPECT_TRUE(stays->is_stream);
+  ASSERT_TRUE(goes->response);
+  EXPECT_EQ(goes->response->status, 401);
+}
+
+// The store of a stopping server: what it still has to read it answers when the loops have ended.
+class HeldStore final : public test::ModelStore {
+ public:
+  void read_changes(store::ChangesCommand command, ChangesDone done) override {
+    const std::lock_guard lock(mutex_);
+    held_.emplace_back([this, command = std::move(command), done = std::move(done)] {
+      test::ModelStore::read_changes(command, done);
+    });
+  }
+  std::size_t held() {
+    const std::lock_guard lock(mutex_);
+    return held_.size();
+  }
+  void answer_held() {
+    std::vector<std::function<void()>> answers;
+    {
+      const std::lock_guard lock(mutex_);
+      answers.swap(held_);
+    }
+    for (const auto& answer : answers) answer();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::function<void()>> held_;
+};
+
+TEST(ChangesOfAServer, AreAnsweredInVainWhenItHasStopped) {
+  constexpr int kReaders = 16;  // on both loops, but for once in 32,768 runs
+  HeldStore store;
+  store.apply({CompanyId{1}, false, core::Company{CompanyId{1}, "C"}});
+  core::KeyLine line;
+  line.key = {"AUDIT", hash_secret("s3cret"), {"earshot:audit:read"}, std::nullopt};
+  store.apply({CompanyId{1}, false, line});
+  auth::RateLimiter limiter({});
+  Options options;
+  options.clock = [] { return kNow; };
+  options.refusals_interval = std::chrono::hours(1);
+  Application application(store, limiter, std::move(options));
+  http::ServerOptions server_options;
+  server_options.listen = "127.0.0.1:0";
+  server_options.threads = 2;
+  const auto server = *http::Server::open(std::move(server_options), application);
+  server->start();
+  const std::string address = server->address();
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port =
+      htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  std::vector<int> clients;
+  for (int i = 0; i < kReaders; ++i) {
+    clients.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(clients.back(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+    // Half of them read the same events, and so share what the first has the store read.
+    const std::string request = "GET " + kChanges + (i % 2 == 0 ? "" : "?wait=60") +
+                                " HTTP/1.1\r\nHost: a\r\nAuthorization: " + std::string(kAudit) +
+                                (i % 2 == 0 ? "\r\nAccept: text/event-stream" : "") + "\r\n\r\n";
+    ASSERT_EQ(::send(clients.back(), request.data(), request.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(request.size()));
+  }
+  const auto give_up = std::chrono::steady_clock::now() + seconds(30);
+  while (application.feed().count() < kReaders || store.held() < 1 + kReaders / 2) {
+    ASSERT_LT(std::chrono::steady_clock::now(), give_up);
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  server->stop(milliseconds(0));
+  application.close();
+  store.answer_held();  // ASan would tell what of a loop is used that is not there
+  EXPECT_EQ(application.feed().count(), 0U);
+  for (const int client : clients) ::close(client);
 }
 
 TEST_F(ChangesTest, AReaderThatComesLaterSeesWhatNobodyWasToldOf) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace earshot::api {
@@ -43,11 +44,27 @@ void Feed::stop() {
   // Readers and watches end here, outside of the locks that they ask for.
 }
 
-bool Feed::join(std::shared_ptr<Reader> reader) {
+// Under the mutex.
+Status Feed::check_room(CompanyId company) const {
+  if (is_stopped_) return unavailable("the server is about to stop");
+  const std::size_t max = options_.streams_max;
+  if (count_ >= max) {
+    return unavailable("at most " + std::to_string(max) + " readers wait for changes at once");
+  }
+  const std::size_t company_max = (max + kCompanyPart - 1) / kCompanyPart;
+  const auto found = companies_.find(company);
+  if (found != companies_.end() && found->second.readers.size() >= company_max) {
+    return unavailable("at most " + std::to_string(company_max) +
+                       " readers of one company wait for changes at once");
+  }
+  return {};
+}
+
+Status Feed::join(std::shared_ptr<Reader> reader) {
   {
     const std::lock_guard lock(mutex_);
-    if (is_stopped_ || count_ >= options_.streams_max) return false;
     const CompanyId id = reader->company_;
+    TRY(check_room(id));
     Company& company = companies_[id];
     if (!company.watch) {
       company.watch = store_.watch_changes(id, [this, id] { note_news(id); });
@@ -62,7 +79,7 @@ bool Feed::join(std::shared_ptr<Reader> reader) {
     is_woken_ = true;
   }
   woken_.notify_all();
-  return true;
+  return {};
 }
 
 void Feed::leave(Reader& reader) {

@@ -18,14 +18,28 @@
 
 #include "base/ids.h"
 #include "base/loop.h"
+#include "base/result.h"
 #include "store/store.h"
 
 namespace earshot::api {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+// Of the readers that there may be, one company has this part at most, rounded up: so that the
+// others find room.
+inline constexpr std::size_t kCompanyPart = 2;
+
+// Carries on, on the loop, with what came on any thread: at once where there is no loop or this is
+// it. What comes after the loop has ended is dropped.
+template <class Work>
+void go_on_at(Loop* loop, Work&& work) {
+  if (loop == nullptr || loop == Loop::current()) return work();
+  loop->post(std::forward<Work>(work));
+}
+
 struct FeedOptions {
-  std::size_t streams_max = 2000;               // open at once, requests that wait included
+  // Open at once, requests that wait included; of one company kCompanyPart.
+  std::size_t streams_max = 2000;
   std::chrono::milliseconds stall{20'000};      // a piece must be taken in
   std::chrono::milliseconds heartbeat{15'000};  // without anything else to say
   // Between two tellings of a company's news at least, and as much more for each reader: so that
@@ -57,13 +71,6 @@ class Feed {
    protected:
     Loop* loop() const { return loop_; }
 
-    // Carries on there with what came on a thread of the store.
-    template <class Work>
-    void on_own_loop(Work&& work) {
-      if (loop_ == nullptr || loop_ == Loop::current()) return work();
-      loop_->post(std::forward<Work>(work));
-    }
-
    private:
     friend class Feed;
     const CompanyId company_;
@@ -71,15 +78,16 @@ class Feed {
     SteadyTime due_ = SteadyTime::max();  // guarded by the feed's mutex
   };
 
-  // The store must outlive it, or stop() be called before the store ends.
+  // The store must outlive it, or stop() be called before the store ends. So must the loops of its
+  // readers, which may have run to their end.
   Feed(store::Store& store, FeedOptions options);
   ~Feed();
 
   const FeedOptions& options() const { return options_; }
 
-  // Holds the reader from now on, and tells it. False where there are too many, or after stop().
-  // On the reader's loop.
-  bool join(std::shared_ptr<Reader> reader);
+  // Holds the reader from now on, and tells it. On the reader's loop. Errors: unavailable (too many
+  // of all companies or of this one, as the message says, or after stop()).
+  Status join(std::shared_ptr<Reader> reader);
   // Forgets the reader, which may end with this. On the reader's loop. Again: nothing.
   void leave(Reader& reader);
   // When to call on_time(), once; in place of what was said before. Kept to about a tenth of a
@@ -115,6 +123,7 @@ class Feed {
   using Called = std::vector<std::weak_ptr<Reader>>;
 
   void run();
+  Status check_room(CompanyId company) const;
   void note_news(CompanyId company);
   std::chrono::microseconds interval_of(const Company& company) const;
   // Has the readers called on their loops; those without one are put into `here`.

@@ -11,7 +11,6 @@
 #include "api/head.h"
 #include "api/operations.h"
 #include "api/reader_key.h"
-#include "auth/scopes.h"
 
 namespace earshot::api {
 namespace {
@@ -30,36 +29,39 @@ void send_page(Exchange& exchange, store::ChangesView view, bool shows_hashes) {
 
 bool has_changes(const store::ChangesView& view) { return !view.revisions.empty() || !view.is_end; }
 
-// A request for a page that waits until there is something on it, or its time is over.
-class WaitingPage final : public Feed::Reader, public std::enable_shared_from_this<WaitingPage> {
+// How often it is looked whether who waits is still there.
+constexpr std::chrono::seconds kLookEvery{1};
+
+// A request for a page: what there is or, where it waits, when there is something, or its time is
+// over.
+class PageReader final : public Feed::Reader, public std::enable_shared_from_this<PageReader> {
  public:
-  explicit WaitingPage(std::shared_ptr<Exchange> exchange)
+  explicit PageReader(std::shared_ptr<Exchange> exchange)
       : Reader(exchange->principal->company()),
         exchange_(std::move(exchange)),
         feed_(*exchange_->setting.feed),
         key_(exchange_->setting.store, exchange_->admission, exchange_->principal->asker),
         until_(feed_.options().clock() + exchange_->query.wait) {}
 
+  // REQUIRES: it has joined the feed, if it is to wait.
   void read() {
     is_busy_ = true;
     has_news_ = false;
     exchange_->setting.store.read_changes(
         command_of(*exchange_, exchange_->query.limit),
         [self = shared_from_this()](Result<store::ChangesView> view) {
-          self->on_own_loop([self, view = std::move(view)]() mutable {
+          go_on_at(self->loop(), [self, view = std::move(view)]() mutable {
             self->guard([&] { self->take(std::move(view)); });
           });
         });
   }
 
   void on_news() override {
-    guard([this] {
-      has_news_ = true;
-      if (!is_busy_ && !exchange_->is_answered) read();
-    });
+    has_news_ = true;
+    look();
   }
-  void on_time(SteadyTime) override { finish(); }
-  void on_end() override { finish(); }
+  void on_time(SteadyTime) override { look(); }
+  void on_end() override { look(); }
 
  private:
   template <class Work>
@@ -69,26 +71,32 @@ class WaitingPage final : public Feed::Reader, public std::enable_shared_from_th
     if (exchange_->is_answered) feed_.leave(*this);
   }
 
+  void look() {
+    guard([this] {
+      if (!is_busy_ && !exchange_->is_answered) go_on();
+    });
+  }
+
   void take(Result<store::ChangesView> view) {
     is_busy_ = false;
     if (exchange_->is_answered) return;
     if (!view) return refuse_changes(*exchange_, view.error());
     view_ = std::move(*view);
     exchange_->query.after = view_.last;
-    if (has_changes(view_) || is_over()) return answer();
+    if (has_changes(view_)) return answer();
+    go_on();
+  }
+
+  // Nothing has come yet.
+  void go_on() {
+    const SteadyTime now = feed_.options().clock();
+    // Whoever has left is answered as well: it gives the place free, and reaches nobody.
+    if (now >= until_ || feed_.is_ending() || !exchange_->reply.is_client_there()) return answer();
     if (has_news_) return read();
-    feed_.call_at(*this, until_);
+    feed_.call_at(*this, std::min(until_, now + kLookEvery));
   }
 
-  bool is_over() const { return feed_.is_ending() || feed_.options().clock() >= until_; }
-
-  void finish() {
-    guard([this] {
-      if (!is_busy_ && !exchange_->is_answered) answer();
-    });
-  }
-
-  // A while ago the key let the request in.
+  // The key let the request in, but a while ago, and the store may not have said with which scopes.
   void answer() {
     is_busy_ = true;
     key_.check_after(key_.asker(), std::nullopt, [self = shared_from_this()](Result<bool> is_in) {
@@ -109,30 +117,16 @@ class WaitingPage final : public Feed::Reader, public std::enable_shared_from_th
   bool has_news_ = false;
 };
 
-bool shows_hashes(const Exchange& exchange) {
-  const auto& scopes = exchange.principal->key->key.scopes;
-  return std::ranges::find(scopes, auth::kScopeKeysWrite) != scopes.end();
-}
-
 }  // namespace
 
 void list_changes(Exchange& exchange) {
   if (exchange.wants_events) {
     return stream_changes(exchange, exchange.last_event.value_or(exchange.query.after));
   }
-  if (exchange.query.wait == std::chrono::seconds(0)) {
-    return exchange.setting.store.read_changes(
-        command_of(exchange, exchange.query.limit),
-        [self = exchange.shared_from_this()](Result<store::ChangesView> view) {
-          self->guard([&] {
-            if (!view) return refuse_changes(*self, view.error());
-            send_page(*self, std::move(*view), shows_hashes(*self));
-          });
-        });
-  }
-  const auto page = std::make_shared<WaitingPage>(exchange.shared_from_this());
-  if (!exchange.setting.feed->join(page)) {
-    return exchange.send_problem(too_many_streams(exchange.setting.feed->options().streams_max));
+  const auto page = std::make_shared<PageReader>(exchange.shared_from_this());
+  if (exchange.query.wait > std::chrono::seconds(0)) {
+    const Status joined = exchange.setting.feed->join(page);
+    if (!joined) return exchange.send_problem(too_many_streams(joined.error().message));
   }
   page->read();
 }

@@ -202,9 +202,9 @@ Problem key_used() {
   return make_problem(422, Reason::key_used, "This key was used for another request");
 }
 
-Problem too_many_streams(std::size_t max) {
+Problem too_many_streams(std::string why) {
   Problem problem = service_unavailable(Reason::too_many_streams);
-  problem.more.push_back("at most " + std::to_string(max) + " readers wait for changes at once");
+  problem.more.push_back(std::move(why));
   return problem;
 }
 

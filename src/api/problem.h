@@ -90,7 +90,7 @@ Problem history_gone(std::string what);
 Problem calls_changed(std::span<const CallId> ids);
 Problem key_in_use();
 Problem key_used();
-Problem too_many_streams(std::size_t max);
+Problem too_many_streams(std::string why);
 Problem not_ready(std::string why);
 
 // A request that its key does not let in. REQUIRES: it is not admitted.

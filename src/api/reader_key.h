@@ -30,7 +30,7 @@ class ReaderKey {
 
   // As check(), before something is shown, but the store is not asked for what it has said already:
   // when it read for `read_for`, where that is this reader's own asker, or when it showed
-  // everything up to a revision that has this directory.
+  // everything up to its head, which has this directory.
   void check_after(const store::AskerPtr& read_for, std::optional<core::Revision> directory,
                    Done done);
 

@@ -37,7 +37,8 @@ void SharedPages::read(const Wanted& wanted, std::uint64_t fresh_since, store::A
       wanted.shows_hashes ? records::KeyHashes::written : records::KeyHashes::left_out;
   const bool is_filtered = wanted.call || wanted.user;
   store_.read_changes(command, [this, key, entry, hashes, is_filtered, asker = std::move(asker),
-                                done = std::move(done)](Result<store::ChangesView> view) {
+                                loop = Loop::current(),
+                                done = std::move(done)](Result<store::ChangesView> view) mutable {
     Result<PagePtr> page = internal("not encoded");
     try {
       if (view) {
@@ -50,7 +51,7 @@ void SharedPages::read(const Wanted& wanted, std::uint64_t fresh_since, store::A
       page = internal(exception.what());
     }
     finish(key, entry, page);
-    done(std::move(page));
+    go_on_at(loop, [done = std::move(done), page = std::move(page)] { done(page); });
   });
 }
 
@@ -74,11 +75,7 @@ void SharedPages::finish(const Key& key, const EntryPtr& entry, Result<PagePtr> 
   }
   if (!page && page.error().code == Code::denied) page = PagePtr();
   for (Waiter& waiter : waiters) {
-    if (waiter.loop == Loop::current()) {
-      waiter.done(page);
-    } else {
-      waiter.loop->post([done = std::move(waiter.done), page] { done(page); });
-    }
+    go_on_at(waiter.loop, [done = std::move(waiter.done), page] { done(page); });
   }
 }
 

@@ -45,12 +45,13 @@ class SharedPages {
   // Null: the one who was asked for it may not read any more, which says nothing of others.
   using Done = std::function<void(Result<PagePtr>)>;
 
-  // Both must outlive it, and every answer of the store.
+  // Both must outlive it, and it every answer of the store; so must the loops of the callers, which
+  // may have run to their end.
   SharedPages(store::Store& store, const Feed& feed) : store_(store), feed_(feed) {}
 
   // What follows behind the position, as of `fresh_since` of Feed::news() or later. `done` is
-  // called once: before this returns, or on the loop of the caller. Errors as of
-  // Store::read_changes(), where denied is the asker's own.
+  // called once: before this returns, or later on the loop of the caller, and not at all where that
+  // has ended. Errors as of Store::read_changes(), where denied is the asker's own.
   void read(const Wanted& wanted, std::uint64_t fresh_since, store::AskerPtr asker, Done done);
 
  private:

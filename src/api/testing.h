@@ -45,7 +45,8 @@ struct Got final : http::Reply::Target {
   bool is_abandoned = false;
   bool is_stream = false;
   bool is_ended = false;
-  bool is_gone = false;  // the client has left
+  bool is_gone = false;  // the client has closed the connection
+  bool is_client_here = true;
   bool is_slow = false;  // pieces are drained by drain() instead of at once
   std::size_t pieces = 0;
   std::deque<std::function<void()>> waiting;
@@ -79,6 +80,7 @@ struct Got final : http::Reply::Target {
   }
   void abandon() override { is_abandoned = true; }
   bool is_open() const override { return !is_gone; }
+  bool is_client_there() const override { return is_client_here; }
 
   void drain() {
     while (!waiting.empty()) {

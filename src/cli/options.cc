@@ -91,6 +91,17 @@ Status check_store_times(const store::PostgresOptions& options) {
   return {};
 }
 
+// A reader that has stalled can be told so only while its connection waits for it.
+Status check_stall(const Parser& parser, ServeOptions& options) {
+  const auto write_time = options.server.limits.write_time;
+  if (options.api.feed.stall <= write_time) return {};
+  if (parser.is_given("--stream-stall")) {
+    return invalid_argument("--stream-stall: give at most --write-time");
+  }
+  options.api.feed.stall = write_time;
+  return {};
+}
+
 // What part of the requests that nothing else calls for goes to the log.
 Result<double> parse_log_requests(const std::string& text) {
   if (text == "refused-and-changed") return 0.0;
@@ -286,6 +297,7 @@ Result<Task> parse_serve(const Invocation& invocation) {
     TRY(check_store_times(options.postgres));
     TRY(check_replica(options.postgres.replica_url));
   }
+  TRY(check_stall(parser, options));
   if (texts.tls_cert.empty() != texts.tls_key.empty()) {
     return invalid_argument("--tls-cert and --tls-key: give both or neither");
   }

@@ -85,6 +85,12 @@ TEST(ServeOptions, SayHowReadersOfChangesAreServed) {
   EXPECT_EQ(options.api.feed.streams_max, 7U);
   EXPECT_EQ(options.api.feed.stall, std::chrono::seconds(3));
   EXPECT_TRUE(options.api.head_key);
+  // Who has stalled is told so before the connection is given up.
+  EXPECT_EQ(serve("--write-time 3s --stream-stall 3s").api.feed.stall, std::chrono::seconds(3));
+  EXPECT_EQ(serve("--write-time 3s").api.feed.stall, std::chrono::seconds(3));
+  const auto stalls = parse("serve --write-time 3s --stream-stall 3001ms");
+  ASSERT_FALSE(stalls);
+  EXPECT_EQ(stalls.error().message, "--stream-stall: give at most --write-time");
   for (const std::string file : {"/nowhere", other.path().c_str()}) {
     const auto refused = parse("serve --head-key " + file);
     ASSERT_FALSE(refused);

@@ -62,13 +62,14 @@ class Service {
   explicit Service(const ServeOptions& options) : options_(options), limiter_(options.rates) {}
 
   ~Service() {
-    server_.reset();
+    // Ends the loops of its threads, and with them what they have of the store. The loops and the
+    // application themselves are destroyed last: the store answers what it still has while it
+    // closes, and those answers go through them.
+    if (server_) server_->stop(milliseconds(0));
     if (application_) application_->close();
     usage_.reset();
     // It asks the store, which ends before it.
     if (application_) application_->end_refusals();
-    // The store answers what it still has while it closes, so what those answers go through ends
-    // later.
     control_.reset();
     store_.reset();
   }

@@ -473,7 +473,9 @@ TEST(Position, IsWrittenInOneWayOnly) {
   EXPECT_EQ(parse_position("0"), Position{});
   EXPECT_EQ(parse_position("7"), (Position{7, {}}));
   EXPECT_EQ(parse_position("7.1000"), (Position{7, 1000}));
-  for (const std::string text : {"", "07", "7.", "7.0", "7.01", ".1", "0.1", "7.1.1", "-1", "7 "}) {
+  EXPECT_EQ(parse_position("7.4294967295"), (Position{7, 4294967295}));
+  for (const std::string text :
+       {"", "07", "7.", "7.0", "7.01", ".1", "0.1", "7.1.1", "-1", "7 ", "7.4294967296"}) {
     EXPECT_FALSE(parse_position(text)) << text;
   }
   EXPECT_EQ(to_string(Position{7, 1000}), "7.1000");

@@ -136,7 +136,7 @@ std::optional<Position> parse_position(std::string_view text) {
   if (!revision) return std::nullopt;
   if (dot == std::string_view::npos) return Position{*revision, {}};
   const auto changes = parse_id_number(text.substr(dot + 1));
-  if (!changes) return std::nullopt;
+  if (!changes || *changes > kPositionChangesMax) return std::nullopt;
   return Position{*revision, *changes};
 }
 

@@ -95,11 +95,13 @@ struct ListGrants {
   std::vector<CallId> calls;
 };
 
+inline constexpr std::uint64_t kPositionChangesMax = (std::uint64_t{1} << 32) - 1;
+
 // Up to where a reader of the record of changes has come: behind the whole revision, or behind its
 // first `changes` changes.
 struct Position {
   std::uint64_t revision = 0;
-  std::optional<std::uint64_t> changes;  // absent: all; else 1 at least
+  std::optional<std::uint64_t> changes;  // absent: all; else 1 to kPositionChangesMax
   friend bool operator==(const Position&, const Position&) = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -95,7 +96,10 @@ void Connection::turn(Work&& work) {
 void Connection::on_events(std::uint32_t events) {
   turn([&] {
     if (events & EPOLLIN) socket_.note_readable();
-    if (events & (EPOLLRDHUP | EPOLLHUP)) socket_.note_peer_ended();
+    if (events & (EPOLLRDHUP | EPOLLHUP)) {
+      socket_.note_peer_ended();
+      is_client_there_.store(false, std::memory_order_relaxed);
+    }
     if (events & EPOLLERR) {
       close();
       return;
@@ -124,7 +128,7 @@ void Connection::on_deadline() {
   turn([this] {
     if (is_surplus_ && state_ == State::head) {
       refuse(503);
-    } else if (!pending_.empty() && has_written()) {
+    } else if (!pending_.empty() && has_written() && worker_->now() < sent_by_) {
       set_write_deadline();
     } else if (!pending_.empty() || state_ == State::linger || socket_.is_shaking_hands()) {
       close();
@@ -489,7 +493,8 @@ void Connection::take_stream(Response head, std::uint32_t serial,
     return;
   }
   answer_ = std::move(head);
-  stream_ = std::make_unique<StreamState>(StreamState{serial, std::move(client_left), {}});
+  stream_ = std::make_unique<StreamState>(
+      StreamState{serial, answer_->close, std::move(client_left), {}});
 }
 
 void Connection::begin_stream() {
@@ -522,6 +527,7 @@ void Connection::end_stream(std::uint32_t serial, bool is_complete) {
     close();
     return;
   }
+  if (stream_->is_last) sent_by_ = worker_->now() + worker_->site().limits.write_time;
   stream_.reset();
   if (!is_http10_ && !is_head_) worker_->output() += "0\r\n\r\n";
   end_request(!keep_alive_ || is_last_request(!rest().empty()));
@@ -569,7 +575,8 @@ bool Connection::flush() {
 // that in the time is slow, but not gone; so the deadline looks at what has been taken.
 void Connection::set_write_deadline() {
   unsent_ = socket_.unsent();
-  worker_->set_deadline(*this, worker_->now() + worker_->site().limits.write_time);
+  worker_->set_deadline(*this,
+                        std::min(sent_by_, worker_->now() + worker_->site().limits.write_time));
 }
 
 // Closing with input unread resets the connection, and a reset can overtake the answer.
@@ -606,6 +613,7 @@ void Connection::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
   is_open_.store(false, std::memory_order_relaxed);
+  is_client_there_.store(false, std::memory_order_relaxed);
   is_reply_due_ = false;
   if (worker_->active() == this) worker_->output().clear();
   socket_.close();

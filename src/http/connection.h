@@ -43,6 +43,7 @@ class Connection final : public EventSource,
   std::shared_ptr<Stream> stream(Response head, std::function<void()> client_left) override;
   void abandon() override;
   bool is_open() const override { return is_open_.load(std::memory_order_relaxed); }
+  bool is_client_there() const override { return is_client_there_.load(std::memory_order_relaxed); }
 
  private:
   enum class State : std::uint8_t {
@@ -58,6 +59,7 @@ class Connection final : public EventSource,
   class StreamWriter;
   struct StreamState {
     std::uint32_t serial;
+    bool is_last;  // the connection is closed after it, because the application says so
     std::function<void()> client_left;
     std::vector<std::function<void()>> drained;
   };
@@ -114,7 +116,8 @@ class Connection final : public EventSource,
   std::size_t slot_ = 0;
 
   State state_ = State::head;
-  std::atomic<bool> is_open_{true};  // for other threads: the state is not closed
+  std::atomic<bool> is_open_{true};          // for other threads: the state is not closed
+  std::atomic<bool> is_client_there_{true};  // for other threads: nor has it stopped sending
   const bool is_admin_;
   const bool is_surplus_;
   bool has_ended_ = false;  // the client sends nothing more
@@ -143,7 +146,8 @@ class Connection final : public EventSource,
   // What the client has not taken yet.
   std::string pending_;
   std::size_t pending_begin_ = 0;
-  std::size_t unsent_ = 0;  // by the system, when the deadline for writing was set
+  std::size_t unsent_ = 0;                  // by the system, when the deadline for writing was set
+  SteadyTime sent_by_ = SteadyTime::max();  // however much of it the client takes
   std::size_t linger_bytes_ = 0;
 };
 

@@ -84,6 +84,8 @@ class Reply {
     virtual void abandon() = 0;
     // Any thread. False once the connection has ended; a client that has gone may not be known yet.
     virtual bool is_open() const { return true; }
+    // Any thread. False also once the client has stopped sending.
+    virtual bool is_client_there() const { return is_open(); }
   };
 
   Reply() = default;
@@ -100,8 +102,13 @@ class Reply {
   // Whether an answer may still reach somebody. REQUIRES: not answered yet.
   bool is_open() const { return target_->is_open(); }
 
+  // Whether the client keeps its side of the connection open. One that does not may still take an
+  // answer that is on its way, but none that may be long in coming. REQUIRES: not answered yet.
+  bool is_client_there() const { return target_->is_client_there(); }
+
   // Begins a streamed answer: the head now, pieces as they come. `client_left` is called once if
-  // the client goes before end().
+  // the client goes before end(). Where the head closes the connection, what is left to send at
+  // end() has the server's time for writing in all.
   std::shared_ptr<Stream> stream(Response head, std::function<void()> client_left) {
     return std::exchange(target_, nullptr)->stream(std::move(head), std::move(client_left));
   }

@@ -208,7 +208,6 @@ class ThreadedServer final : public Server {
     for (const auto& worker : workers_) worker->cut();
     for (auto& thread : threads_) thread.join();
     threads_.clear();
-    workers_.clear();
   }
 
   std::size_t connection_count() const override {

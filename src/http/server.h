@@ -58,6 +58,8 @@ class Server {
 
   // Closes politely: stops accepting, answers what was begun (with connection: close), and ends
   // idle connections; what is not done after `grace` is cut. Waits until all threads have ended.
+  // Their loops are there until the server is destroyed, so that what answers late may post to
+  // them, in vain.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 
   virtual std::size_t connection_count() const = 0;

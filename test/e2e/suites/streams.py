@@ -447,7 +447,8 @@ def waits_filtered(env):
 
 @test("more streams than there may be are turned away; what has ended makes room", seconds=60)
 def too_many(env):
-    server, client = written(env, "--streams-max", "5")
+    # Of one company half of them.
+    server, client = written(env, "--streams-max", "10")
     place = str(read_all(client, env.random).revision)
     streams = [Stream(server.address, KEY, after=place) for _ in range(5)]
     for _ in range(3):
