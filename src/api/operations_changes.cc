@@ -84,7 +84,8 @@ class PageReader final : public Feed::Reader, public std::enable_shared_from_thi
     view_ = std::move(*view);
     exchange_->query.after = view_.last;
     if (has_changes(view_)) return answer();
-    go_on();
+    // What nobody asked for may have been the end of the key.
+    confirm_key([this] { go_on(); });
   }
 
   // Nothing has come yet.
@@ -98,14 +99,22 @@ class PageReader final : public Feed::Reader, public std::enable_shared_from_thi
 
   // The key let the request in, but a while ago, and the store may not have said with which scopes.
   void answer() {
+    confirm_key([this] { send_page(*exchange_, std::move(view_), key_.shows_hashes()); });
+  }
+
+  // Carries on with `work` where the key still lets the request in; else refuses it.
+  template <class Work>
+  void confirm_key(Work work) {
     is_busy_ = true;
-    key_.check_after(key_.asker(), std::nullopt, [self = shared_from_this()](Result<bool> is_in) {
-      self->guard([&] {
-        if (!is_in) return self->exchange_->send_failure(is_in.error());
-        if (!*is_in) return self->exchange_->send_failure(denied({}));
-        send_page(*self->exchange_, std::move(self->view_), self->key_.shows_hashes());
-      });
-    });
+    key_.check_after(key_.asker(), std::nullopt,
+                     [self = shared_from_this(), work = std::move(work)](Result<bool> is_in) {
+                       self->guard([&] {
+                         self->is_busy_ = false;
+                         if (!is_in) return self->exchange_->send_failure(is_in.error());
+                         if (!*is_in) return self->exchange_->send_failure(denied({}));
+                         work();
+                       });
+                     });
   }
 
   const std::shared_ptr<Exchange> exchange_;
