@@ -210,7 +210,8 @@ TEST_F(EmbeddedChanges, AHeadBeforeALossIsContradictedWhereNothingWasCut) {
   std::vector<store::HeadClaim> heads = {{{1}, 0, {}}};
   {
     const auto store = open();
-    for (const auto& one : read_changes_now(*store, changes_behind({1}, {}))->revisions) {
+    const auto view = read_changes_now(*store, changes_behind({1}, {}));
+    for (const auto& one : view->revisions) {
       heads.push_back({{1}, one.revision, one.hash});
     }
   }
