@@ -661,14 +661,19 @@ TEST_F(ChangesTest, OfManyServersASharedPageFarBehindTheHeadSaysNothingOfAKey) {
   EXPECT_EQ(goes->response->status, 401);
 }
 
-// The store of a stopping server: what it still has to read it answers when the loops have ended.
+// The store of a server: reads of its loops, one at a time, and none until told where it holds.
 class HeldStore final : public test::ModelStore {
  public:
   void read_changes(store::ChangesCommand command, ChangesDone done) override {
     const std::lock_guard lock(mutex_);
+    if (!is_holding_) return test::ModelStore::read_changes(std::move(command), std::move(done));
     held_.emplace_back([this, command = std::move(command), done = std::move(done)] {
       test::ModelStore::read_changes(command, done);
     });
+  }
+  void hold() {
+    const std::lock_guard lock(mutex_);
+    is_holding_ = true;
   }
   std::size_t held() {
     const std::lock_guard lock(mutex_);
@@ -685,6 +690,7 @@ class HeldStore final : public test::ModelStore {
 
  private:
   std::mutex mutex_;
+  bool is_holding_ = false;
   std::vector<std::function<void()>> held_;
 };
 
@@ -715,15 +721,24 @@ TEST(ChangesOfAServer, AreAnsweredInVainWhenItHasStopped) {
   for (int i = 0; i < kReaders; ++i) {
     clients.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(::connect(clients.back(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-    // Half of them read the same events, and so share what the first has the store read.
-    const std::string request = "GET " + kChanges + (i % 2 == 0 ? "" : "?wait=60") +
+    // Each of something else, so that each has the store read.
+    const std::string request = "GET " + kChanges + "?callId=" + std::to_string(i + 1) +
                                 " HTTP/1.1\r\nHost: a\r\nAuthorization: " + std::string(kAudit) +
-                                (i % 2 == 0 ? "\r\nAccept: text/event-stream" : "") + "\r\n\r\n";
+                                "\r\nAccept: text/event-stream\r\n\r\n";
     ASSERT_EQ(::send(clients.back(), request.data(), request.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(request.size()));
+    std::string got;
+    while (got.find("retry: 1000") == std::string::npos) {
+      char piece[4096];
+      const ssize_t size = ::recv(clients.back(), piece, sizeof piece, 0);
+      ASSERT_GT(size, 0) << got;
+      got.append(piece, static_cast<std::size_t>(size));
+    }
   }
+  store.hold();
+  for (const auto& on_news : store.watches[CompanyId{1}]) on_news();
   const auto give_up = std::chrono::steady_clock::now() + seconds(30);
-  while (application.feed().count() < kReaders || store.held() < 1 + kReaders / 2) {
+  while (store.held() < kReaders) {
     ASSERT_LT(std::chrono::steady_clock::now(), give_up);
     std::this_thread::sleep_for(milliseconds(1));
   }
