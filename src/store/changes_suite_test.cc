@@ -122,12 +122,12 @@ TEST_P(ChangesSuite, AReplayIsTheDumpOfEachRevision) {
   make_history(random, std::max(25, GetParam().history_steps / 4));
   if (HasFatalFailure()) return;
   expect_sound();
+  std::map<store::Operation, int> operations;
   for (std::uint64_t id = 1; id <= kCompanies; ++id) {
     const CompanyId company{id};
     Model replayed;
     ChangesPosition place;
     std::size_t borders = 0;
-    std::map<store::Operation, int> operations;
     for (const std::uint64_t changes_at_most : {1, 15, 400}) {
       replayed = {};
       place = {};
@@ -160,10 +160,11 @@ TEST_P(ChangesSuite, AReplayIsTheDumpOfEachRevision) {
       if (HasFatalFailure()) return;
     }
     EXPECT_GT(borders, 10U);
-    EXPECT_GT(operations[store::Operation::give], 0);
-    EXPECT_GT(operations[store::Operation::records], 0);
     expect_same_records(replayed.dump(), only_of(company, dumped()));
   }
+  // Of any company: a short history may give nothing in one of them.
+  EXPECT_GT(operations[store::Operation::give], 0);
+  EXPECT_GT(operations[store::Operation::records], 0);
 }
 
 TEST_P(ChangesSuite, AReplayIntoAnEmptyStoreIsTheSameStore) {
