@@ -369,9 +369,7 @@ class Replay:
                 self.there[key] = record
         if is_removal and record["kind"] in ("company", "call", "user"):
             for other in [other for other in self.there if is_of(other, key)]:
-                record = self.there.pop(other)
-                if record["kind"] != "call":
-                    self.dead[other] = record, revision
+                self.dead[other] = self.there.pop(other), revision
 
     def facts(self):
         return self.model.facts()

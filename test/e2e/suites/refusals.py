@@ -79,10 +79,10 @@ def bounded(env):
     server = serve(env, "--refusals-max", 20)
     with server.connect() as connection:
         connection.request("GET", "/earshot/v1/calls/200/access", None, AUDIT)
-        # One in each interval, so that none is merged with another.
-        for i in range(6):
+        # All of one interval stand as one, and listing ends an interval.
+        for i in range(30):
             for path in ("calls/100/access", "users/1/access", "refusals", "changes", "keys"):
-                for _ in range(40):
+                for _ in range(8):
                     answer = connection.request(
                         "GET", f"/earshot/v1/{path}", None, basic(f"X{i}", "y")
                     )
