@@ -371,6 +371,8 @@ class Model:
                 self.companies[company_id] = Company(company_id, record.get("name") or "")
             return
         if company_id not in self.companies:
+            if remove:
+                return
             raise BadRecord("unknown company")
         getattr(self, f"apply_{kind}")(self.companies[company_id], record, remove)
 
