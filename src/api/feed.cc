@@ -60,7 +60,7 @@ Status Feed::check_room(CompanyId company) const {
   return {};
 }
 
-Status Feed::join(std::shared_ptr<Reader> reader) {
+Status Feed::join(const std::shared_ptr<Reader>& reader) {
   {
     const std::lock_guard lock(mutex_);
     const CompanyId id = reader->company_;

@@ -87,7 +87,7 @@ class Feed {
 
   // Holds the reader from now on, and tells it. On the reader's loop. Errors: unavailable (too many
   // of all companies or of this one, as the message says, or after stop()).
-  Status join(std::shared_ptr<Reader> reader);
+  Status join(const std::shared_ptr<Reader>& reader);
   // Forgets the reader, which may end with this. On the reader's loop. Again: nothing.
   void leave(Reader& reader);
   // When to call on_time(), once; in place of what was said before. Kept to about a tenth of a

@@ -128,7 +128,8 @@ Result<std::vector<KeptHead>> decode_heads(std::string_view text, const std::str
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const auto place = [&](const std::string& message) {
-      return invalid_argument(name + ":" + std::to_string(number) + ": " + message);
+      return invalid_argument(std::string(name).append(":").append(std::to_string(number)) + ": " +
+                              message);
     };
     if (heads.size() == kKeptHeadsMax) {
       return place("at most " + std::to_string(kKeptHeadsMax) + " heads can be checked at once");
