@@ -280,6 +280,7 @@ Done run_verify(store::Store& store, const Command& command, CommandIo& io) {
   std::vector<api::KeptHead> heads;
   if (!command.name.empty()) heads = TRY(read_heads(command, io));
   std::vector<store::HeadClaim> claims;
+  claims.reserve(heads.size());
   for (const api::KeptHead& head : heads) claims.push_back(head.claim);
   const auto report = TRY(store.verify(claims));
   if (report.heads.size() != heads.size()) return internal("the store did not look at the heads");

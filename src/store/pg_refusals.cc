@@ -85,7 +85,7 @@ Status keep_refusals_over_postgres(PgSession& session, std::span<const Refusal> 
   for (int tries = 1;; ++tries) {
     // They are worth no wait for a disk or a standby: a failover may forget the newest.
     TRY(session.run_text("BEGIN; SET LOCAL synchronous_commit = off"));
-    const Status kept = keep_in_transaction(session, by_company, limits, now);
+    Status kept = keep_in_transaction(session, by_company, limits, now);
     if (!kept) {
       const bool is_taken = session.last_sqlstate() == kUniqueViolation;
       session.roll_back();
