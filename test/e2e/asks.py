@@ -127,7 +127,9 @@ class GrantsAsk(Ask):
     def carry_out(self, company):
         """[(pair, result)]"""
         now = utc_now()
-        before = company.snapshot() if self.dry_run else None
+        if self.dry_run:
+            # A copy, since others change calls of theirs in the company at the same time.
+            company = company.snapshot()
         pairs = [(call, user) for call, user, _ in self.pairs]
         if self.all_of:
             pairs = company.live_pairs(now, call=self.all_of)
@@ -135,8 +137,6 @@ class GrantsAsk(Ask):
             results = company.give_pairs(self.pairs, now)
         else:
             results = company.remove_pairs(pairs, now)
-        if self.dry_run:
-            company.grants = before.grants
         return [(pair, result) for pair, result in zip(pairs, results)]
 
     def named_calls(self):

@@ -60,8 +60,9 @@ class Company:
         copied = copy.copy(self)
         for name in ("keys", "workspaces", "profiles", "users", "calls"):
             setattr(copied, name, dict(getattr(self, name)))
-        copied.shares = {call: set(users) for call, users in self.shares.items()}
-        copied.grants = {call: dict(grants) for call, grants in self.grants.items()}
+        # Lists at once, since threads may add calls meanwhile.
+        copied.shares = {call: set(users) for call, users in list(self.shares.items())}
+        copied.grants = {call: dict(grants) for call, grants in list(self.grants.items())}
         return copied
 
     # --- the rules of access
