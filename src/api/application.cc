@@ -37,7 +37,7 @@ struct Fields {
   std::size_t idempotency_keys = 0;
   std::string_view last_event;
   std::size_t last_events = 0;
-  bool accepts_events = false;
+  AcceptedTypes accepted;
   bool is_encoded = false;
 };
 
@@ -58,7 +58,7 @@ Fields find_fields(const http::RequestHead& head) {
     } else if (equals_ignoring_case(field.name, "idempotency-key")) {
       if (found.idempotency_keys++ == 0) found.idempotency_key = field.value;
     } else if (equals_ignoring_case(field.name, "accept")) {
-      found.accepts_events = found.accepts_events || accepts_events(field.value);
+      found.accepted.add(field.value);
     } else if (equals_ignoring_case(field.name, "last-event-id")) {
       if (found.last_events++ == 0) found.last_event = field.value;
     }
@@ -111,7 +111,7 @@ Status read_idempotency_key(const Fields& fields, Exchange& exchange) {
 
 // How a reader of changes wants them.
 Status read_reader(const Fields& fields, Exchange& exchange) {
-  if (!fields.accepts_events) return {};
+  if (!fields.accepted.prefer_events()) return {};
   exchange.wants_events = true;
   for (const auto& [parameter, name] :
        {std::pair(Parameter::limit, "limit"), std::pair(Parameter::wait, "wait")}) {

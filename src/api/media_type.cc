@@ -101,6 +101,31 @@ bool is_media_type(std::string_view content_type, std::string_view wanted) {
   }
 }
 
+// In thousandths, of the parameters of a range, each with its semicolon in front. RFC 9110, 12.4.2;
+// what is no weight by it weighs as if it were not there.
+int weight_of(std::string_view parameters) {
+  constexpr int kHighest = 1000;
+  while (!parameters.empty()) {
+    parameters.remove_prefix(1);
+    const std::size_t next = std::min(parameters.find(';'), parameters.size());
+    std::string_view value = trim(parameters.substr(0, next));
+    parameters.remove_prefix(next);
+    if (!value.starts_with("q=") && !value.starts_with("Q=")) continue;
+    value.remove_prefix(2);
+    if (value.size() > 1 && value[1] != '.') return kHighest;
+    if (value.empty() || value[0] != '0') return kHighest;
+    int weight = 0;
+    int worth = kHighest / 10;
+    for (const char digit : value.substr(std::min<std::size_t>(2, value.size()))) {
+      if (digit < '0' || digit > '9' || worth == 0) return kHighest;
+      weight += (digit - '0') * worth;
+      worth /= 10;
+    }
+    return weight;
+  }
+  return kHighest;
+}
+
 }  // namespace
 
 bool is_json_media_type(std::string_view content_type) {
@@ -111,28 +136,19 @@ bool is_ndjson_media_type(std::string_view content_type) {
   return is_media_type(content_type, "application/x-ndjson");
 }
 
-bool accepts_events(std::string_view accept) {
+void AcceptedTypes::add(std::string_view accept) {
   while (!accept.empty()) {
     const std::size_t end = std::min(accept.find(','), accept.size());
-    std::string_view range = accept.substr(0, end);
+    const std::string_view range = accept.substr(0, end);
     accept.remove_prefix(std::min(end + 1, accept.size()));
     const std::size_t semicolon = std::min(range.find(';'), range.size());
-    std::string_view weight = range.substr(semicolon);
-    range = trim(range.substr(0, semicolon));
-    if (!equals_ignoring_case(range, "text/event-stream")) continue;
-    bool is_refused = false;
-    while (!weight.empty()) {
-      weight.remove_prefix(1);
-      const std::size_t next = std::min(weight.find(';'), weight.size());
-      const std::string_view parameter = trim(weight.substr(0, next));
-      weight.remove_prefix(next);
-      const bool is_weight = parameter.starts_with("q=") || parameter.starts_with("Q=");
-      is_refused = is_refused ||
-                   (is_weight && parameter.find_first_not_of("0.", 2) == std::string_view::npos);
+    const std::string_view type = trim(range.substr(0, semicolon));
+    if (equals_ignoring_case(type, "application/json")) {
+      json = std::max(json, weight_of(range.substr(semicolon)));
+    } else if (equals_ignoring_case(type, "text/event-stream")) {
+      events = std::max(events, weight_of(range.substr(semicolon)));
     }
-    if (!is_refused) return true;
   }
-  return false;
 }
 
 }  // namespace earshot::api

@@ -13,8 +13,17 @@ bool is_json_media_type(std::string_view content_type);
 // The same for application/x-ndjson: lines of JSON.
 bool is_ndjson_media_type(std::string_view content_type);
 
-// Whether a value of Accept names text/event-stream, in any case, and not with q=0. Ranges such as
-// */* do not.
-bool accepts_events(std::string_view accept);
+// What values of Accept name, in any case, in thousandths of the highest weight: 0 what they do not
+// name, or refuse. Ranges such as */* name nothing.
+struct AcceptedTypes {
+  int json = 0;
+  int events = 0;  // text/event-stream
+
+  // Another value of the field.
+  void add(std::string_view accept);
+
+  // A client that takes both alike, as those made from a document do, gets JSON.
+  bool prefer_events() const { return events > json; }
+};
 
 }  // namespace earshot::api

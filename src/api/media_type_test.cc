@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace earshot::api {
@@ -55,16 +58,38 @@ TEST(MediaType, RefusesAllElse) {
   for (const std::string_view value : cases) EXPECT_FALSE(is_json_media_type(value)) << value;
 }
 
+bool prefers_events(std::initializer_list<std::string_view> values) {
+  AcceptedTypes accepted;
+  for (const std::string_view value : values) accepted.add(value);
+  return accepted.prefer_events();
+}
+
 TEST(MediaType, SeesThatEventsAreAskedFor) {
   for (const std::string_view value :
        {"text/event-stream", "Text/Event-Stream", "*/*, text/event-stream;q=0.1",
-        " text/event-stream ; charset=utf-8", ",,text/event-stream,"}) {
-    EXPECT_TRUE(accepts_events(value)) << value;
+        " text/event-stream ; charset=utf-8", ",,text/event-stream,", "text/event-stream;q=0.001",
+        "application/json;q=0.9, text/event-stream", "text/event-stream;q=1.000",
+        "application/json;q=0.89,text/event-stream;x=1;q=0.9",
+        "application/json;q=0, */*, text/event-stream;q=0.5"}) {
+    EXPECT_TRUE(prefers_events({value})) << value;
   }
   for (const std::string_view value :
        {"", "*/*", "text/*", "application/json", "text/event-stream2", "text/event-stream;q=0",
-        "text/event-stream; Q=0.000", "x-text/event-stream", ",", ";", "text/event-stream;q=0;x"}) {
-    EXPECT_FALSE(accepts_events(value)) << value;
+        "text/event-stream; Q=0.000", "x-text/event-stream", ",", ";", "text/event-stream;q=0;x",
+        "application/json, text/event-stream", "text/event-stream, application/json",
+        "Application/JSON;q=0.5, text/event-stream;q=0.5",
+        "application/json; q=1, text/event-stream"}) {
+    EXPECT_FALSE(prefers_events({value})) << value;
+  }
+  EXPECT_TRUE(prefers_events({"application/json;q=0.5", "text/event-stream"}));
+  EXPECT_FALSE(prefers_events({"text/event-stream", "application/json"}));
+}
+
+TEST(MediaType, TakesNoWeightThatIsNone) {
+  for (const std::string_view value : {"q=0.0001", "q=2", "q=", "q=0x", "q=0.1x", "q=-1", "q=00"}) {
+    AcceptedTypes accepted;
+    accepted.add("text/event-stream;" + std::string(value));
+    EXPECT_EQ(accepted.events, 1000) << value;
   }
 }
 
