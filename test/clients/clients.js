@@ -1,9 +1,11 @@
 // The operations of the document as each client library offers them, behind one face:
-// client(operationId, parameters, body) answers {status, headers, body}. No expectations here; those
-// stand in scenario.js.
+// client(operationId, parameters, body) answers {status, headers, body}; a body that is a text is sent
+// as the document's media type of it, as it is. No expectations here; those stand in scenario.js.
 import { OpenAPIClientAxios } from 'openapi-client-axios';
 import SwaggerClient from 'swagger-client';
 import create_fetch_client from 'openapi-fetch';
+
+const TEXT_TYPE = 'application/x-ndjson';
 
 async function openapi_client_axios(document, base_url, key) {
   const api = new OpenAPIClientAxios({
@@ -20,7 +22,8 @@ async function openapi_client_axios(document, base_url, key) {
   });
   const client = await api.init();
   return async (operation, parameters, body) => {
-    const answer = await client[operation](parameters, body);
+    const settings = typeof body === 'string' ? { headers: { 'content-type': TEXT_TYPE } } : {};
+    const answer = await client[operation](parameters, body, settings);
     return { status: answer.status, headers: { ...answer.headers }, body: answer.data };
   };
 }
@@ -55,7 +58,9 @@ function operations_of(document) {
         found[operationId] = {
           path,
           method: method.toUpperCase(),
-          parameters: parameters.map(({ $ref }) => document.components.parameters[$ref.split('/').pop()]),
+          parameters: parameters.map((one) =>
+            one.$ref ? document.components.parameters[one.$ref.split('/').pop()] : one,
+          ),
         };
   return found;
 }
@@ -72,7 +77,11 @@ async function openapi_fetch(document, base_url, key) {
     const params = {};
     for (const { name, in: place } of parameters)
       if (name in given) params[place] = { ...params[place], [name]: given[name] };
-    const { data, error, response } = await client[method](path, { params, body });
+    const as_text = typeof body === 'string' && {
+      bodySerializer: (text) => text,
+      headers: { 'content-type': TEXT_TYPE },
+    };
+    const { data, error, response } = await client[method](path, { params, body, ...as_text });
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers.entries()),

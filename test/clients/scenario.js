@@ -200,6 +200,66 @@ async function access({ call }, fixture) {
   assert.equal((await check()).results[0].allowed, false);
 }
 
+// Records put in and read, keys made and revoked, and what the feed and the refusals say of it.
+async function administration(make_client, { call }, fixture) {
+  const userId = '77';
+  const callId = '707';
+  const record = { kind: 'call', callId, primaryUserId: userId, title: name };
+  const lines = [{ kind: 'user', userId, firstName: 'Rosa' }, record];
+  const put = check_answer(
+    await call('putRecords', {}, lines.map((line) => `${JSON.stringify(line)}\n`).join('')),
+    200,
+  );
+  assert.equal(put.records, lines.length);
+  check_refusal(await call('putRecords', {}, '{"kind":"company"}\n'), 400, 'Bad records', 'company');
+  assert.deepEqual(check_answer(await call('getCall', { callId }), 200).record, record);
+  assert.equal(check_answer(await call('getUser', { userId }), 200).record.firstName, 'Rosa');
+
+  const after = put.revision - 1;
+  const page = check_answer(await call('listChanges', { after, limit: 1 }), 200);
+  assert.equal(page.revisions[0].revision, put.revision);
+  assert.equal(page.revisions[0].operation, 'records');
+  const of_call = check_answer(await call('listChanges', { after, callId }), 200);
+  assert.deepEqual(
+    of_call.revisions.flatMap(({ changes }) => changes.map((change) => change.record.callId)),
+    [callId],
+  );
+  const head = check_answer(await call('getChangesHead', {}), 200);
+  assert.ok(head.revision >= put.revision);
+  assert.match(head.hash, /^[0-9a-f]{64}$/);
+
+  const made = check_answer(
+    await call('createKey', {}, { scopes: ['earshot:audit:read'] }),
+    200,
+  ).key;
+  const auditor = await make_client({ access_key: made.accessKey, secret: made.secret });
+  assert.equal(
+    check_answer(await auditor.call('getChangesHead', {}), 200).revision,
+    head.revision + 1,
+  );
+  const listed = check_answer(await call('listKeys', {}), 200).keys;
+  assert.ok(listed.some((key) => key.accessKey === made.accessKey));
+  assert.ok(!JSON.stringify(listed).includes(made.secret));
+  check_answer(await call('revokeKey', {}, { accessKey: made.accessKey }), 200);
+  check_refusal(await auditor.call('getChangesHead', {}), 401, 'Access denied');
+
+  const stranger = await make_client({ ...fixture.adminKey, secret: 'not-the-secret' });
+  const refused = await stranger.call('listKeys', {});
+  check_refusal(refused, 401, 'Access denied');
+  for (let attempts = 0; ; ++attempts) {
+    const { refusals } = check_answer(await call('listRefusals', {}), 200);
+    const mine = refusals.find((one) => one.requestId === refused.body.requestId);
+    if (mine) {
+      assert.equal(mine.accessKey, fixture.adminKey.access_key);
+      assert.equal(mine.operation, 'listKeys');
+      break;
+    }
+    // They are in the list within about a second.
+    assert.ok(attempts < 100, JSON.stringify(refusals));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 const [name, base_url, document_file, fixture_json, ...options] = process.argv.slice(2);
 const document = JSON.parse(await readFile(document_file, 'utf8'));
 const fixture = JSON.parse(fixture_json);
@@ -208,5 +268,7 @@ const client = await make(document, base_url, fixture.key);
 await successes(client, fixture);
 await refusals(client, fixture);
 await access(await make(document, base_url, fixture.accessKey), fixture);
+const with_key = (key) => make(document, base_url, key);
+await administration(with_key, await with_key(fixture.adminKey), fixture);
 if (!options.includes('--proxied')) await broken_requests(client, fixture);
 await credentials(make, document, base_url, fixture);

@@ -27,19 +27,30 @@ FIXTURE = {
     "unknownId": "8000000000000000001",
     "key": {"access_key": "FULL", "secret": "full-secret-of-twenty-characters"},
     "accessKey": {"access_key": "ACCESS", "secret": "access-secret-of-twenty-characters"},
+    "adminKey": {"access_key": "ADMIN", "secret": "admin-secret-of-twenty-characters"},
     "readerKey": {"access_key": "READER", "secret": "reader-secret-of-twenty-characters"},
 }
 
 
+def key_line(name, *scopes):
+    key = {"kind": "key", "accessKey": FIXTURE[name]["access_key"], "scopes": scopes}
+    return json.dumps({**key, "secret": FIXTURE[name]["secret"]}) + "\n"
+
+
 def serve(env):
-    """The company of the wire suites, with a key for what is of Earshot alone."""
-    key = {
-        "kind": "key",
-        "accessKey": FIXTURE["accessKey"]["access_key"],
-        "secret": FIXTURE["accessKey"]["secret"],
-        "scopes": ["earshot:access:read", "earshot:grants:write"],
-    }
-    lines = RECORDS + '{"kind":"company","companyId":"1"}\n' + json.dumps(key) + "\n"
+    """The company of the wire suites, with keys for what is of Earshot alone."""
+    lines = (
+        RECORDS
+        + '{"kind":"company","companyId":"1"}\n'
+        + key_line("accessKey", "earshot:access:read", "earshot:grants:write")
+        + key_line(
+            "adminKey",
+            "earshot:access:read",
+            "earshot:directory:write",
+            "earshot:audit:read",
+            "earshot:keys:write",
+        )
+    )
     return Server(env, "--load", env.write("clients.ndjson", lines))
 
 
