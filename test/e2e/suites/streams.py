@@ -3,7 +3,6 @@ about where they were or lose their key."""
 
 import contextlib
 import signal
-import socket
 import threading
 import time
 import urllib.parse
@@ -250,8 +249,6 @@ def stalls(env):
     follower.wait_for(large, 30)
     before = server.status("VmRSS")
     stalled = [Stream(server.address, KEY, after="0") for _ in range(STALLED)]
-    for stream in stalled:
-        take_at_once(stream, 128 << 10)
     most = before
     end = time.monotonic() + 7
     while time.monotonic() < end:
@@ -269,15 +266,9 @@ def stalls(env):
     env.note(f"{counts}, memory grew by {(most - before) >> 20} MiB")
 
 
-def take_at_once(stream, most_bytes):
-    """How much the kernel takes for a reader that does not ask for it."""
-    stream.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most_bytes)
-
-
 def cut_off(stream, large):
     """Why; reads what had been sent. What was sent is the front of the feed, and not all of it."""
     reader = Reader()
-    take_at_once(stream, 4 << 20)
     with contextlib.closing(stream):
         while True:
             event = stream.next(30)
