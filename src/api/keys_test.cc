@@ -57,6 +57,13 @@ TEST_F(KeysApiTest, MakesAKeyAndShowsItsSecretOnce) {
   EXPECT_EQ(keys("GET")->response->body.find(secret), std::string::npos);
 }
 
+TEST_F(KeysApiTest, ReplacesAKeyOfAScopeThatIsUnknownHere) {
+  put_key({1}, "KEYS", {std::string(auth::kScopeKeysWrite), "api:all"});
+  const auto body = made(R"({"replaces":"KEYS"})");
+  EXPECT_EQ(boost::json::serialize(body.at("key").at("scopes")),
+            R"(["earshot:keys:write","api:all"])");
+}
+
 TEST_F(KeysApiTest, AreRefusedBeforeAnythingIsMade) {
   const std::size_t before = store_.list_keys(CompanyId{1})->size();
   const struct {
@@ -82,8 +89,12 @@ TEST_F(KeysApiTest, AreRefusedBeforeAnythingIsMade) {
        R"(expiresAt: must be a time like "2026-03-01T10:00:00Z" (RFC 3339))"},
       {R"({"scopes":["earshot:access:read"],"expiresAt":"2020-01-01T00:00:00Z"})", 400,
        "the time at which the key expires has passed"},
-      {R"({"scopes":["earshot:audit:read","earshot:access:read","api:all"]})", 403,
-       "scopes: the key that asks does not have earshot:audit:read, api:all"},
+      {R"({"scopes":["earshot:audit:read","earshot:access:read"]})", 403,
+       "scopes: the key that asks does not have earshot:audit:read"},
+      {R"({"scopes":["earshot:audit:read","api:all"]})", 400,
+       "unknown scope 'api:all'; there are: api:call-user-access:read api:call-user-access:write "
+       "earshot:access:read earshot:audit:read earshot:directory:write earshot:grants:write "
+       "earshot:keys:write"},
       {R"({"replaces":"BOSS"})", 403,
        "scopes: the key that asks does not have api:call-user-access:read, "
        "api:call-user-access:write, earshot:audit:read, earshot:directory:write, "

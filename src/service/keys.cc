@@ -82,7 +82,6 @@ class AskedKey final : public AskedRecords {
     if (const std::string lacking = list_lacking(caller.key, scopes); !lacking.empty()) {
       return lack("scopes: the key that asks does not have " + lacking);
     }
-    TRY(check_scopes(scopes));
     records_.push_back(record_of(caller.company, made, scopes, request_.expires_at));
     if (!old) return {};
     core::KeyLine line;
@@ -152,6 +151,8 @@ Status revoke_key(store::Store& store, std::string_view access_key, const store:
 Result<OwnKeyOutcome> make_own_key(store::Store& store, const store::Asker& asker,
                                    const OwnKeyRequest& request, const store::Origin& origin,
                                    Time now) {
+  // Scopes that a load let through go on with what replaces their key.
+  if (request.replaces.empty()) TRY(check_scopes(request.scopes));
   TRY(check_expiry(request.expires_at, now));
   AskedKey records(store, asker, request, now);
   const AskedLoad loaded = TRY(load_asked(store, records, origin));
