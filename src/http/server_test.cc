@@ -341,6 +341,65 @@ TEST(Server, SurvivesRepliesAfterTheClientHasLeft) {
   kept.front().send(text(200, "too late"));
 }
 
+TEST(Server, KnowsWhetherTheClientOfAReplyIsThere) {
+  TestApplication application;
+  std::mutex mutex;
+  std::optional<Reply> kept;
+  application.on("/keep", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+    const std::lock_guard lock(mutex);
+    kept.emplace(std::move(reply));
+    return nullptr;
+  });
+  const auto becomes = [](const auto& is_so) {
+    for (int i = 0; i < 1000 && !is_so(); ++i) std::this_thread::sleep_for(5ms);
+    return is_so();
+  };
+  const auto is_open = [&] { return kept->is_open(); };
+  const auto is_client_there = [&] { return kept->is_client_there(); };
+  const auto is_not = [](const auto& is_so) { return [&is_so] { return !is_so(); }; };
+  auto running = std::make_unique<Running>(application);
+  const auto ask = [&](RawClient& client) {
+    const int before = application.begun;
+    ASSERT_TRUE(client.send(get("/keep")));
+    ASSERT_TRUE(becomes([&] { return application.begun > before; }));
+    EXPECT_TRUE(is_open());
+    EXPECT_TRUE(is_client_there());
+  };
+  {
+    // One that stops sending may still take an answer.
+    RawClient client(running->address());
+    ask(client);
+    std::this_thread::sleep_for(20ms);
+    EXPECT_TRUE(is_client_there()) << "it only waits";
+    client.end_sending();
+    EXPECT_TRUE(becomes(is_not(is_client_there)));
+    EXPECT_TRUE(is_open());
+    kept->send(text(200, "late"));
+    EXPECT_EQ(client.receive_answer()->body, "late");
+    EXPECT_TRUE(client.is_ended());
+  }
+  {
+    RawClient client(running->address());
+    ask(client);
+    client.close();
+    EXPECT_TRUE(becomes(is_not(is_client_there)));
+    EXPECT_TRUE(is_open()) << "it closed, or has stopped sending: nobody can know";
+  }
+  {
+    RawClient client(running->address());
+    ask(client);
+    client.reset();
+    EXPECT_TRUE(becomes(is_not(is_client_there)));
+    EXPECT_TRUE(becomes(is_not(is_open)));
+  }
+  RawClient client(running->address());
+  ask(client);
+  running.reset();
+  EXPECT_FALSE(is_client_there());
+  EXPECT_FALSE(is_open());
+  kept.reset();
+}
+
 TEST(Server, AnswersFiveHundredForWhatTheApplicationThrowsOrDrops) {
   TestApplication application;
   struct Throwing final : Body {

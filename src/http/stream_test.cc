@@ -109,6 +109,109 @@ TEST(Streams, WaitForSlowReaders) {
   EXPECT_EQ(source->written, 64);
 }
 
+// Reads a little at a time, with pauses, until the server has let go of the connection or the time
+// is over: always some progress, but never much. How many bytes there were.
+std::size_t read_slowly(RawClient& client, const Running& running, std::chrono::milliseconds time) {
+  std::size_t received = 0;
+  char piece[16 << 10];
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (running.server->connection_count() > 0 && std::chrono::steady_clock::now() < until) {
+    const auto size = ::recv(client.descriptor(), piece, sizeof piece, 0);
+    if (size <= 0) break;
+    received += static_cast<std::size_t>(size);
+    std::this_thread::sleep_for(5ms);
+  }
+  return received;
+}
+
+TEST(Streams, WhoseHeadClosesAreGoneInTheTimeForWritingHoweverSlowlyTheyAreRead) {
+  constexpr std::size_t kBytes = 64 << 20;  // far more than is read in the time
+  for (const bool closes : {true, false}) {
+    SCOPED_TRACE(closes);
+    TestApplication application;
+    application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+      Response head = text(200, "");
+      head.close = closes;
+      const auto stream =
+          reply.stream(std::move(head), [] { ADD_FAILURE() << "left before the end"; });
+      stream->write(std::string(kBytes, 's'), nullptr);
+      stream->end();
+      return nullptr;
+    });
+    ServerOptions options;
+    options.limits.write_time = 600ms;
+    Running running(application, options);
+    RawClient client(running.address(), 16384);
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_TRUE(client.send(kStream));
+    ASSERT_TRUE(client.is_readable_within(5s));
+    EXPECT_LT(read_slowly(client, running, closes ? 10s : 1500ms), kBytes);
+    if (closes) {
+      EXPECT_EQ(running.server->connection_count(), 0u);
+      EXPECT_GE(std::chrono::steady_clock::now() - start, 600ms);
+    } else {
+      EXPECT_EQ(running.server->connection_count(), 1u) << "it reads, if slowly";
+    }
+  }
+}
+
+TEST(Streams, ThatNobodyReadsAreCut) {
+  for (const bool is_ended : {false, true}) {
+    SCOPED_TRACE(is_ended);
+    TestApplication application;
+    std::atomic<int> left = 0;
+    std::shared_ptr<Stream> stream;
+    application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+      stream = reply.stream(text(200, ""), [&] { ++left; });
+      stream->write(std::string(16 << 20, 's'), [] { ADD_FAILURE() << "there is no room"; });
+      if (is_ended) stream->end();
+      return nullptr;
+    });
+    ServerOptions options;
+    options.limits.write_time = 100ms;
+    Running running(application, options);
+    RawClient client(running.address(), 4096);
+    ASSERT_TRUE(client.send(kStream));
+    ASSERT_TRUE(client.is_readable_within(5s));
+    EXPECT_TRUE(running.has_connections(0));
+    running.server->stop(0ms);  // now it has told all that it tells
+    EXPECT_EQ(left, is_ended ? 0 : 1) << "after the end nobody is told";
+    EXPECT_FALSE(client.receive_answer()) << "taken for whole";
+    stream.reset();
+  }
+}
+
+// The connection of a stream that has ended, and was read to its end, waits for the client to close
+// it, but not for ever: not for one that says nothing, nor for one that goes on sending.
+TEST(Streams, WaitForTheClientToCloseButNotForEver) {
+  TestApplication application;
+  application.on("/stream", [](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+    Response head = text(200, "");
+    head.close = true;
+    const auto stream = reply.stream(std::move(head), nullptr);
+    stream->write("all", nullptr);
+    stream->end();
+    return nullptr;
+  });
+  Running running(application);
+  RawClient silent(running.address()), sending(running.address());
+  for (RawClient* const client : {&silent, &sending}) {
+    const auto answer = client->ask(kStream);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->body, "all");
+    EXPECT_TRUE(answer->closes());
+    EXPECT_TRUE(client->is_ended());
+  }
+  EXPECT_EQ(running.server->connection_count(), 2u);
+  const auto give_up = std::chrono::steady_clock::now() + 15s;
+  while (running.server->connection_count() > 0 && std::chrono::steady_clock::now() < give_up) {
+    sending.send(kNext);
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(running.server->connection_count(), 0u);
+  EXPECT_EQ(application.begun, 2) << "nothing behind the last answer is a request";
+}
+
 TEST(Streams, TellWhenTheClientLeaves) {
   for (const bool with_reset : {false, true}) {
     for (const bool with_unread_request : {false, true}) {
@@ -205,6 +308,49 @@ TEST(Streams, EndWithTheServer) {
   const auto never = late->stream(text(200, ""), [&] { ++left; });
   EXPECT_EQ(left, 2);
   never->end();
+}
+
+// Whoever writes need not know that the server is about to end, nor that it is gone.
+TEST(Streams, OutliveTheirLoop) {
+  constexpr int kStreams = 4;
+  TestApplication application;
+  std::atomic<int> left = 0, drained = 0;
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> writers;
+  std::mutex mutex;
+  application.on("/stream", [&](const RequestHead&, Reply reply) -> std::shared_ptr<Body> {
+    const std::lock_guard lock(mutex);
+    const bool is_dropped = writers.size() % 2 == 0;
+    writers.emplace_back([&, is_dropped, kept = std::make_shared<Reply>(std::move(reply))] {
+      const auto stream = kept->stream(text(200, ""), [&] { ++left; });
+      while (!is_over) {
+        stream->write("x", [&] { ++drained; });
+        std::this_thread::sleep_for(50us);
+      }
+      if (!is_dropped) stream->end();
+    });
+    return nullptr;
+  });
+  std::vector<std::unique_ptr<RawClient>> clients;
+  {
+    ServerOptions options;
+    options.threads = 2;
+    Running running(application, options);
+    for (int i = 0; i < kStreams; ++i) {
+      clients.push_back(std::make_unique<RawClient>(running.address()));
+      EXPECT_TRUE(clients.back()->send(kStream));
+      EXPECT_TRUE(clients.back()->is_readable_within(5s));
+    }
+    running.server->stop(0ms);
+    EXPECT_EQ(left, kStreams);
+  }
+  const int drained_before = drained;
+  std::this_thread::sleep_for(50ms);
+  is_over = true;
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(drained, drained_before);
+  EXPECT_EQ(left, kStreams);
+  for (const auto& client : clients) EXPECT_FALSE(client->receive_answer()) << "taken for whole";
 }
 
 TEST(Streams, SurviveCallbacksThatThrow) {
