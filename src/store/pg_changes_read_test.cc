@@ -8,6 +8,7 @@
 
 #include "conformance/changes_suite.h"
 #include "conformance/places.h"
+#include "store/pg_news.h"
 #include "store/pg_verify.h"
 #include "store/postgres_testing.h"
 
@@ -58,6 +59,26 @@ TEST_F(PostgresChanges, WhatAnotherServerCommitsIsToldWithinASecond) {
   ASSERT_TRUE(give(*one, {5}, {2}).has_value());
   proxy.set_cut(false);
   wait(before);
+}
+
+// Where nobody watches, nobody asks; who comes then is told all the same.
+TEST_F(PostgresChanges, WhoWatchesAfterAPauseIsToldToo) {
+  const auto one = open(), far = open_far();
+  for (std::uint64_t call = 1; call <= 3; ++call) {
+    std::this_thread::sleep_for(2 * store::kNewsEvery);
+    std::atomic<int> told{0};
+    const auto watch = far->watch_changes({1}, [&] { ++told; });
+    for (int i = 0; i < 1000 && told == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_GT(told, 0) << "the first look at it";
+    const int before = told;
+    ASSERT_TRUE(give(*one, {call}, {2}).has_value());
+    for (int i = 0; i < 1000 && told == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_GT(told, before);
+  }
 }
 
 struct AdmitsNobody final : store::Asker {
