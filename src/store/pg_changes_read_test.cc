@@ -213,6 +213,31 @@ TEST_F(PostgresChanges, AHeadOfWhatCannotBeReadIsContradicted) {
   EXPECT_EQ(store->verify(heads)->heads, std::vector{contradicted});
 }
 
+TEST_F(PostgresChanges, AHeadIsExtendedWhereAllBehindItIsAsItWas) {
+  const auto store = open();
+  for (std::uint64_t call = 1; call <= 2; ++call) {
+    ASSERT_TRUE(give(*store, {call}, {2}).has_value());
+  }
+  std::vector<store::HeadClaim> heads = {{{1}, 0, {}}};
+  const auto view = read_changes_now(*store, changes_behind({1}, {}));
+  ASSERT_TRUE(view.has_value());
+  for (const auto& one : view->revisions) {
+    heads.push_back({{1}, one.revision, one.hash});
+  }
+  ASSERT_EQ(heads.size(), 4U);
+  using enum store::HeadVerdict;
+  EXPECT_EQ(store->verify(heads)->heads, (std::vector{extended, extended, extended, extended}));
+  database.ask(
+      "CREATE TABLE earshot.whole AS SELECT * FROM earshot.changes;"
+      "UPDATE earshot.changes SET access_key = 'OTHER' WHERE company_id = 1 AND revision = 2");
+  EXPECT_EQ(store->verify(heads)->heads,
+            (std::vector{contradicted, contradicted, contradicted, extended}));
+  database.ask(
+      "TRUNCATE earshot.changes; INSERT INTO earshot.changes SELECT * FROM earshot.whole;"
+      "DELETE FROM earshot.changes WHERE company_id = 1 AND revision = 3");
+  EXPECT_EQ(store->verify(heads)->heads, (std::vector{extended, extended, extended, ahead}));
+}
+
 // As many as come at once, from few places and from many.
 TEST_F(PostgresChanges, ReadersAtOnceAreEachGivenWhatIsBehindTheirPlace) {
   const auto store = open();

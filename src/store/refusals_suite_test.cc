@@ -120,6 +120,7 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
   load_company({1});
   load_company({2});
   keep({refusal_of({1}, now_, "a"), refusal_of({2}, now_, "b")});
+  const std::uint64_t before = list({1}).refusals[0].number;
   const core::Record gone{{1}, true, core::Company{{1}, ""}};
   ASSERT_TRUE(load_now(store(), {gone}).has_value());
   // A late one finds no company any more.
@@ -131,6 +132,12 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
   load_company({1});
   EXPECT_TRUE(list({1}).refusals.empty());
   EXPECT_EQ(details_of(list({2}).refusals), (Texts{"b"}));
+  // A reader's place is behind a number: none is given again.
+  open();
+  now_ += 1'000'000;
+  keep({refusal_of({1}, now_, "c")});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"c"}));
+  EXPECT_GT(list({1}).refusals[0].number, before);
 }
 
 TEST_P(RefusalsSuite, ManyMayBringThemAtOnce) {
