@@ -51,6 +51,41 @@ TEST(KeyUses, StayWhereTheStoreDidNotTakeThem) {
   EXPECT_EQ(store.key_uses.at("B").at, at(10));
 }
 
+// A store that is asked, while it notes them, what the server itself knows of.
+class AskedStore final : public test::ModelStore {
+ public:
+  explicit AskedStore(KeyUses& uses) : uses_(uses) {}
+  Status note_key_uses(std::span<const store::KeyUse> uses) override {
+    known = uses_.list(kAcme);
+    uses_.note(later_, at(20));
+    known_later = uses_.list(kAcme);
+    return test::ModelStore::note_key_uses(uses);
+  }
+  std::vector<store::KeyUse> known, known_later;
+
+ private:
+  KeyUses& uses_;
+  const store::KeyEntry later_ = key_of(kAcme, "A");
+};
+
+TEST(KeyUses, OnTheirWayToTheStoreAreKnownStill) {
+  KeyUses uses;
+  AskedStore store(uses);
+  uses.note(key_of(kAcme, "A"), at(10));
+  uses.note(key_of(kAcme, "B"), at(11));
+  ASSERT_TRUE(uses.save(store));
+  ASSERT_EQ(store.known.size(), 2U);
+  EXPECT_EQ(store.known[0].at, at(10));
+  EXPECT_EQ(store.known[1].at, at(11));
+  ASSERT_EQ(store.known_later.size(), 2U);
+  EXPECT_EQ(store.known_later[0].at, at(20)) << "the later one";
+  ASSERT_EQ(uses.list(kAcme).size(), 1U) << "what came meanwhile is told the next time";
+  EXPECT_EQ(uses.list(kAcme)[0].at, at(20));
+  ASSERT_TRUE(uses.save(store));
+  EXPECT_EQ(store.key_uses.at("A").at, at(20));
+  EXPECT_EQ(store.key_uses.at("B").at, at(11));
+}
+
 TEST(KeyUses, OfAKeyThatWasMadeAgainAreThoseOfTheNewOne) {
   KeyUses uses;
   uses.note(key_of(kAcme, "A"), at(10));

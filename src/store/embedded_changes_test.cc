@@ -231,5 +231,42 @@ TEST_F(EmbeddedChanges, AHeadBeforeALossIsContradictedWhereNothingWasCut) {
             (std::vector{extended, contradicted, contradicted, contradicted}));
 }
 
+// Whoever has an earlier head sees that something after it was changed, whoever has only a later
+// one does not; and what was cut from the end is missed by whoever has the head of it.
+TEST_F(EmbeddedChanges, AHeadIsExtendedWhereAllBehindItIsAsItWas) {
+  (void)load_companies();
+  std::vector<store::HeadClaim> heads = {{{1}, 0, {}}};
+  Digest of_other;
+  {
+    const auto store = open();
+    const auto view = read_changes_now(*store, changes_behind({1}, {}));
+    ASSERT_TRUE(view.has_value());
+    for (const auto& one : view->revisions) {
+      heads.push_back({{1}, one.revision, one.hash});
+    }
+    of_other = head_of(*store, {2}).hash;
+  }
+  ASSERT_EQ(heads.size(), 4U);
+  using enum store::HeadVerdict;
+  EXPECT_EQ(open()->verify(heads)->heads, (std::vector{extended, extended, extended, extended}));
+  EXPECT_EQ(open()->verify(std::vector<store::HeadClaim>{{{1}, 3, of_other}})->heads,
+            std::vector{contradicted})
+      << "of the same changes of another company";
+  constexpr std::size_t kInRequestId = 50;
+  const Damage in_the_middle{2, kInRequestId, false};
+  const Rows whole = damage(std::span(&in_the_middle, 1), 1);
+  EXPECT_EQ(open()->verify(heads)->heads,
+            (std::vector{contradicted, contradicted, contradicted, extended}));
+  restore(whole);
+  {
+    const auto rocks = open_rocks();
+    const std::string last = encode_key(store::ChangeKey{{1}, 3, 0});
+    rocksdb::WriteBatch batch;
+    batch.Delete(rocks->family(store::Family::changes), last);
+    ASSERT_TRUE(rocks->write(batch, true).ok());
+  }
+  EXPECT_EQ(open()->verify(heads)->heads, (std::vector{extended, extended, extended, ahead}));
+}
+
 }  // namespace
 }  // namespace earshot::test

@@ -15,6 +15,7 @@
 #include "conformance/places.h"
 #include "conformance/store_suite.h"
 #include "store/embedded_store.h"
+#include "store/failing_env_testing.h"
 
 namespace earshot::test {
 namespace {
@@ -189,38 +190,6 @@ TEST_F(Embedded, MoreCommandsThanTheQueueHoldsAreUnavailable) {
   EXPECT_GT(unavailable, 0);
   EXPECT_EQ(given + unavailable, 500);
 }
-
-// A disk whose log can be made to fail.
-class FailingEnv final : public rocksdb::EnvWrapper {
- public:
-  FailingEnv() : EnvWrapper(rocksdb::Env::Default()) {}
-  std::atomic<bool> fail_sync{false};
-
-  rocksdb::Status NewWritableFile(const std::string& name,
-                                  std::unique_ptr<rocksdb::WritableFile>* file,
-                                  const rocksdb::EnvOptions& file_options) override {
-    const rocksdb::Status made = EnvWrapper::NewWritableFile(name, file, file_options);
-    if (made.ok() && name.ends_with(".log")) *file = std::make_unique<Log>(std::move(*file), *this);
-    return made;
-  }
-
- private:
-  class Log final : public rocksdb::WritableFileWrapper {
-   public:
-    Log(std::unique_ptr<rocksdb::WritableFile> file, FailingEnv& env)
-        : WritableFileWrapper(file.get()), file_(std::move(file)), env_(env) {}
-    rocksdb::Status Sync() override {
-      return env_.fail_sync ? rocksdb::Status::IOError("the disk said no") : file_->Sync();
-    }
-    rocksdb::Status Fsync() override {
-      return env_.fail_sync ? rocksdb::Status::IOError("the disk said no") : file_->Fsync();
-    }
-
-   private:
-    std::unique_ptr<rocksdb::WritableFile> file_;
-    FailingEnv& env_;
-  };
-};
 
 TEST_F(Embedded, AfterAFailedSyncNothingIsAcknowledgedAgain) {
   FailingEnv env;

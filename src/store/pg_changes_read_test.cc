@@ -8,6 +8,7 @@
 
 #include "conformance/changes_suite.h"
 #include "conformance/places.h"
+#include "store/pg_news.h"
 #include "store/pg_verify.h"
 #include "store/postgres_testing.h"
 
@@ -58,6 +59,26 @@ TEST_F(PostgresChanges, WhatAnotherServerCommitsIsToldWithinASecond) {
   ASSERT_TRUE(give(*one, {5}, {2}).has_value());
   proxy.set_cut(false);
   wait(before);
+}
+
+// Where nobody watches, nobody asks; who comes then is told all the same.
+TEST_F(PostgresChanges, WhoWatchesAfterAPauseIsToldToo) {
+  const auto one = open(), far = open_far();
+  for (std::uint64_t call = 1; call <= 3; ++call) {
+    std::this_thread::sleep_for(2 * store::kNewsEvery);
+    std::atomic<int> told{0};
+    const auto watch = far->watch_changes({1}, [&] { ++told; });
+    for (int i = 0; i < 1000 && told == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_GT(told, 0) << "the first look at it";
+    const int before = told;
+    ASSERT_TRUE(give(*one, {call}, {2}).has_value());
+    for (int i = 0; i < 1000 && told == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_GT(told, before);
+  }
 }
 
 struct AdmitsNobody final : store::Asker {
@@ -190,6 +211,31 @@ TEST_F(PostgresChanges, AHeadOfWhatCannotBeReadIsContradicted) {
   database.ask("UPDATE earshot.changes SET request_id = '!' WHERE company_id = 1 AND revision = " +
                std::to_string(head.revision));
   EXPECT_EQ(store->verify(heads)->heads, std::vector{contradicted});
+}
+
+TEST_F(PostgresChanges, AHeadIsExtendedWhereAllBehindItIsAsItWas) {
+  const auto store = open();
+  for (std::uint64_t call = 1; call <= 2; ++call) {
+    ASSERT_TRUE(give(*store, {call}, {2}).has_value());
+  }
+  std::vector<store::HeadClaim> heads = {{{1}, 0, {}}};
+  const auto view = read_changes_now(*store, changes_behind({1}, {}));
+  ASSERT_TRUE(view.has_value());
+  for (const auto& one : view->revisions) {
+    heads.push_back({{1}, one.revision, one.hash});
+  }
+  ASSERT_EQ(heads.size(), 4U);
+  using enum store::HeadVerdict;
+  EXPECT_EQ(store->verify(heads)->heads, (std::vector{extended, extended, extended, extended}));
+  database.ask(
+      "CREATE TABLE earshot.whole AS SELECT * FROM earshot.changes;"
+      "UPDATE earshot.changes SET access_key = 'OTHER' WHERE company_id = 1 AND revision = 2");
+  EXPECT_EQ(store->verify(heads)->heads,
+            (std::vector{contradicted, contradicted, contradicted, extended}));
+  database.ask(
+      "TRUNCATE earshot.changes; INSERT INTO earshot.changes SELECT * FROM earshot.whole;"
+      "DELETE FROM earshot.changes WHERE company_id = 1 AND revision = 3");
+  EXPECT_EQ(store->verify(heads)->heads, (std::vector{extended, extended, extended, ahead}));
 }
 
 // As many as come at once, from few places and from many.

@@ -239,6 +239,28 @@ TEST_F(PgVerify, RetentionKeepsTheVersionsInForceAtTheHorizon) {
   EXPECT_EQ(faults(), "");
 }
 
+TEST_F(PgVerify, RetentionCutsTheVersionsOfEveryKind) {
+  load_one_of_each();
+  core::User user;
+  user.id = {2};
+  for (const std::int64_t second : {4, 5}) {
+    const std::string name = "Of " + std::to_string(second);
+    user.first_name = name;
+    must(load({{{1}, false, core::Workspace{{10}, name}},
+               {{1}, false, core::Profile{{20}, {10}, name, core::PermissionLevel::all, {}}},
+               {{1}, false, user}},
+              Time{second * 1'000'000}));
+  }
+  const auto versions = [&](const std::string& kind) {
+    return database.ask("SELECT string_agg(revision::text, ' ' ORDER BY revision) FROM earshot." +
+                        kind + "_versions");
+  };
+  for (const std::string kind : {"workspace", "profile", "user"}) ASSERT_EQ(versions(kind), "1 4");
+  must(apply_retention_over_postgres(*session, {{}, 1}));
+  for (const std::string kind : {"workspace", "profile", "user"}) EXPECT_EQ(versions(kind), "4");
+  EXPECT_EQ(faults(), "");
+}
+
 TEST_F(PgVerify, RetentionCutsALongRecordInSteps) {
   load_one_of_each();
   // As many revisions as two steps do not cut.

@@ -1,5 +1,7 @@
 // What every store does with refusals: see conformance/store_suite.h.
 #include "conformance/places.h"
+#include "store/embedded_store.h"
+#include "store/failing_env_testing.h"
 #include "store/pg_refusals.h"
 
 namespace earshot::test {
@@ -120,6 +122,7 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
   load_company({1});
   load_company({2});
   keep({refusal_of({1}, now_, "a"), refusal_of({2}, now_, "b")});
+  const std::uint64_t before = list({1}).refusals[0].number;
   const core::Record gone{{1}, true, core::Company{{1}, ""}};
   ASSERT_TRUE(load_now(store(), {gone}).has_value());
   // A late one finds no company any more.
@@ -131,6 +134,12 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
   load_company({1});
   EXPECT_TRUE(list({1}).refusals.empty());
   EXPECT_EQ(details_of(list({2}).refusals), (Texts{"b"}));
+  // A reader's place is behind a number: none is given again.
+  open();
+  now_ += 1'000'000;
+  keep({refusal_of({1}, now_, "c")});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"c"}));
+  EXPECT_GT(list({1}).refusals[0].number, before);
 }
 
 TEST_P(RefusalsSuite, ManyMayBringThemAtOnce) {
@@ -156,6 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Postgres, RefusalsSuite,
                              "AsShipped", [](auto&) {}, 0)),
                          [](const auto& kind) { return kind.param.name; });
 
+// Those of every company, and more than go at once.
 TEST(EmbeddedRefusals, OldOnesGoFromTheDisk) {
   EmbeddedPlace place;
   place.refusals.keep = std::chrono::seconds(10);
@@ -163,17 +173,36 @@ TEST(EmbeddedRefusals, OldOnesGoFromTheDisk) {
   std::atomic<std::int64_t> now{1'772'359'200'000'000};
   const auto clock = [&now] { return Time{now}; };
   auto store = place.open(clock);
-  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({0}, now, "old")}).has_value());
+  std::vector<core::Record> records;
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    core::KeyLine line;
+    line.key.access_key = "K" + std::to_string(id);
+    records.insert(records.end(), {{{id}, false, core::Company{{id}, "C"}}, {{id}, false, line}});
+  }
+  ASSERT_TRUE(load_now(*store, records).has_value());
+  const auto keep = [&](CompanyId company, std::size_t count, const std::string& detail) {
+    const std::vector<store::Refusal> some(count, refusal_of(company, now, detail));
+    ASSERT_TRUE(store->keep_refusals(some).has_value());
+  };
+  keep({0}, 1, "old");
+  keep({1}, 2500, "old");
+  keep({2}, 1, "old");
   now += 5'000'000;
-  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({0}, now, "new")}).has_value());
+  keep({0}, 1, "new");
+  keep({2}, 2, "new");
   now += 6'000'000;
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   store.reset();
   place.refusals.keep = std::chrono::hours(1);
   store = place.open(clock);
-  const auto left = store->list_refusals({{0}, 0, 10});
-  ASSERT_TRUE(left.has_value());
-  EXPECT_EQ(details_of(left->refusals), (Texts{"new"}));
+  const auto left = [&](CompanyId company) {
+    const auto view = store->list_refusals({company, 0, 10});
+    EXPECT_TRUE(view.has_value());
+    return view ? details_of(view->refusals) : Texts();
+  };
+  EXPECT_EQ(left({0}), (Texts{"new"}));
+  EXPECT_EQ(left({1}), Texts());
+  EXPECT_EQ(left({2}), (Texts{"new", "new"}));
 }
 
 TEST(EmbeddedRefusals, NothingIsWrittenWhileTheDiskIsNearlyFull) {
@@ -184,6 +213,44 @@ TEST(EmbeddedRefusals, NothingIsWrittenWhileTheDiskIsNearlyFull) {
   ASSERT_FALSE(kept.has_value());
   EXPECT_EQ(kept.error().code, Code::unavailable);
   EXPECT_TRUE(store->list_refusals({{0}, 0, 10})->refusals.empty());
+}
+
+// Nor when keys were used.
+TEST(EmbeddedRefusals, WaitForNoDisk) {
+  FailingEnv env;
+  const TemporaryDirectory directory;
+  store::EmbeddedOptions options;
+  options.directory = directory.path() + "/store";
+  options.free_bytes_min = 0;
+  const auto store = std::move(*store::open_embedded_on(options, &env));
+  core::KeyLine line;
+  line.key.access_key = "K";
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, line}}));
+  env.fail_sync = true;
+  const std::int64_t now = wall_now().micros;
+  EXPECT_TRUE(store->keep_refusals(std::vector{refusal_of({1}, now, "x")}).has_value());
+  const std::vector<store::KeyUse> uses = {{{1}, "K", Time{5}}};
+  EXPECT_TRUE(store->note_key_uses(uses).has_value());
+  EXPECT_EQ(store->list_refusals({{1}, 0, 10})->refusals.size(), 1U);
+  EXPECT_EQ(store->list_key_uses({1})->size(), 1U);
+  EXPECT_FALSE(load_now(*store, {{{1}, true, line}}).has_value()) << "others do wait";
+}
+
+// A row tells how the session that wrote it commits.
+TEST(PgRefusals, WaitForNoDisk) {
+  PostgresPlace place;
+  const auto store = place.open(wall_now);
+  core::KeyLine line;
+  line.key.access_key = "K";
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, line}}));
+  for (const std::string table : {"refusals", "key_uses"}) {
+    place.database.ask("ALTER TABLE earshot." + table +
+                       " ADD CHECK (current_setting('synchronous_commit') = 'off')");
+  }
+  const std::int64_t now = wall_now().micros;
+  EXPECT_TRUE(store->keep_refusals(std::vector{refusal_of({1}, now, "x")}).has_value());
+  const std::vector<store::KeyUse> uses = {{{1}, "K", Time{5}}};
+  EXPECT_TRUE(store->note_key_uses(uses).has_value());
 }
 
 // Kept while the company went, by a server that did not see it yet.

@@ -124,6 +124,17 @@ TEST_P(RetentionSuite, TheNewestRevisionAloneMayBeLeft) {
   EXPECT_EQ(listed({3}), std::vector<UserId>{{4}});
 }
 
+TEST_P(RetentionSuite, HoweverOldTheNewestRevisionStays) {
+  make_history(9);
+  now_ += 3'600'000'000;
+  place_->retention = seconds(1);
+  open();
+  expect_horizon(8);
+  EXPECT_EQ(listed({1}), std::vector<UserId>{{1}});
+  EXPECT_EQ(give({3}, {{4}}), 10U);
+  expect_sound();
+}
+
 TEST_P(RetentionSuite, ARecordThatIsShorterStaysWhole) {
   make_history(3);
   place_->retention_revisions = 3;
@@ -297,6 +308,100 @@ TEST(Retention, NothingThatWasRemovedComesBackAfterAnyStep) {
   EXPECT_GT(steps, 8) << "things one by one, then revisions";
 }
 
+// The rows of one company in a family, as they lie on the disk.
+int count_rows(store::Rocks& rocks, store::Family family) {
+  int rows = 0;
+  const auto all = rocks.iterate(family);
+  const std::string prefix = store::encode_company_prefix({1});
+  for (all->Seek(prefix); all->Valid() && all->key().starts_with(prefix); all->Next()) ++rows;
+  return rows;
+}
+
+// Of a store that is closed.
+struct ClosedStore {
+  explicit ClosedStore(const EmbeddedPlace& place)
+      : rocks(std::move(*store::Rocks::open(
+            {.directory = place.options.directory + "/rows", .block_cache_bytes = 1 << 20}))),
+        companies(*rocks) {}
+  void leave(std::uint64_t revisions) {
+    ASSERT_TRUE(store::apply_retention(*rocks, companies, {{}, revisions}).has_value());
+  }
+  std::unique_ptr<store::Rocks> rocks;
+  store::Companies companies;
+};
+
+// Round after round: what was in force at the last horizon is cut when it is no more.
+TEST(Retention, OfTheDirectoryOnlyWhatIsInForceStays) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  const auto load = [&](const std::vector<std::vector<core::Record>>& revisions) {
+    const auto store = place.open([] { return Time{1'772'359'200'000'000}; });
+    for (const auto& records : revisions) ASSERT_TRUE(load_now(*store, records).has_value());
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // removals are swept
+    // The newest, which stays, is none of the directory's.
+    ASSERT_TRUE(load_now(*store, {call_with_long_title(1, 9)}).has_value());
+  };
+  const auto versions_left = [&] {
+    ClosedStore closed(place);
+    closed.leave(1);
+    return count_rows(*closed.rocks, store::Family::directory);
+  };
+  const core::Record workspace{{1}, false, core::Workspace{{4}, "Here"}};
+  core::Record gone = user_with_long_name(2, 9), no_workspace = workspace;
+  gone.remove = no_workspace.remove = true;
+  load({{{{1}, false, core::Company{{1}, "One"}}, workspace},
+        {user_with_long_name(1, 9), user_with_long_name(2, 9)},
+        {user_with_long_name(1, 9)},
+        {user_with_long_name(1, 9), gone}});
+  EXPECT_EQ(versions_left(), 3) << "the company, the workspace, and user 1";
+  load({});
+  EXPECT_EQ(versions_left(), 3);
+  load({{user_with_long_name(1, 9), no_workspace}, {user_with_long_name(1, 9)}});
+  EXPECT_EQ(versions_left(), 2);
+}
+
+TEST(Retention, MarkersOfRowsGoWithWhatWasCut) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  constexpr int kPairs = 30;
+  {
+    const auto store = place.open([] { return Time{1'772'359'200'000'000}; });
+    std::vector<core::Record> records = {{{1}, false, core::Company{{1}, "One"}},
+                                         call_with_long_title(1, 9),
+                                         user_with_long_name(1, 9)};
+    for (std::uint64_t id = 2; id <= kPairs; ++id) {
+      records.push_back(call_with_long_title(id, 9));
+    }
+    ASSERT_TRUE(load_now(*store, records).has_value());
+    for (const auto operation : {store::Operation::give, store::Operation::remove}) {
+      std::vector<core::CallUsers> calls;
+      for (std::uint64_t id = 1; id <= kPairs; ++id) calls.push_back({{id}, {{1}}});
+      ASSERT_TRUE(write_now(*store, command_of(operation, {1}, calls)).has_value());
+    }
+    // Removed by the newest revision, of which nothing is cut.
+    for (const auto operation : {store::Operation::give, store::Operation::remove}) {
+      ASSERT_TRUE(write_now(*store, command_of(operation, {1}, {{{7}, {{1}}}})).has_value());
+    }
+  }
+  ClosedStore closed(place);
+  const auto compact = [&] {
+    store::Compactor compactor(*closed.rocks, {.bytes = 1, .every = std::chrono::milliseconds(5)});
+    compactor.add({{{1}, 4, store::kCompactedAloneMin}});
+    for (int i = 0; i < 500 && compactor.rounds() == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(compactor.rounds(), 1U);
+  };
+  ASSERT_TRUE(closed.companies.meet({1}).has_value());
+  compact();
+  EXPECT_EQ(count_rows(*closed.rocks, store::Family::calls), 2 * kPairs) << "nothing is cut yet";
+  EXPECT_EQ(count_rows(*closed.rocks, store::Family::by_user), kPairs);
+  closed.leave(1);
+  compact();
+  EXPECT_EQ(count_rows(*closed.rocks, store::Family::calls), kPairs + 1);
+  EXPECT_EQ(count_rows(*closed.rocks, store::Family::by_user), 1);
+}
+
 TEST(Retention, GoesOnWhereSpaceIsLow) {
   EmbeddedPlace place;
   place.options.free_bytes_min = 0;
@@ -381,6 +486,30 @@ TEST(Retention, ALongRecordIsCutInStepsOfBoundedSize) {
   }
   EXPECT_EQ(parts, 1);
   EXPECT_GT(steps, kRevisions / 10);
+}
+
+TEST(Retention, AStepIsBoundedInBytesToo) {
+  EmbeddedPlace place;
+  place.options.free_bytes_min = 0;
+  constexpr std::size_t kTitle = 10'000;
+  {
+    const auto store = place.open([] { return Time{1'772'359'200'000'000}; });
+    ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(load_now(*store, {call_with_long_title(1, kTitle)}).has_value());
+    }
+  }
+  ClosedStore closed(place);
+  store::Retention retention(*closed.rocks, closed.companies, {.rows = 1000, .bytes = kTitle});
+  retention.begin({{}, 1});
+  int parts = count_rows(*closed.rocks, store::Family::changes);
+  while (retention.is_under_way()) {
+    ASSERT_TRUE(retention.step().has_value());
+    const int left = count_rows(*closed.rocks, store::Family::changes);
+    EXPECT_LE(parts - left, 2) << "the first has no title";
+    parts = left;
+  }
+  EXPECT_EQ(parts, 1);
 }
 
 TEST(Retention, GivesTheDiskBack) {
