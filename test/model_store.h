@@ -230,6 +230,7 @@ class ModelStore : public store::Store {
     answer([this, command = std::move(command), done = std::move(done)] {
       if (failure) return done(*failure);
       if (!is_admitted(command.asker)) return done(denied("the key has changed"));
+      if (revision() < command.at_least) return done(unavailable("no such revision yet"));
       store::ThingView view{revision(), std::nullopt};
       for (const core::Record& record : timeline_.now.dump()) {
         if (record.company != command.company) continue;

@@ -73,9 +73,32 @@ TEST_F(DirectoryApiTest, AThingThatIsNotThereOrAnothersIsNotFound) {
   EXPECT_EQ(get("/earshot/v1/calls/207")->errors(),
             (std::vector<std::string>{"Call ID 207 was not found"}));
   EXPECT_EQ(get("/earshot/v1/users/231")->response->status, 404);
+  EXPECT_EQ(get("/earshot/v1/users/231")->errors(),
+            (std::vector<std::string>{"User ID 231 was not found"}));
   EXPECT_EQ(get("/earshot/v1/users/0")->response->status, 400);
   EXPECT_EQ(get("/earshot/v1/users/131", kAuthorized[0].second)->response->status, 401)
       << "it needs the scope of the directory";
+}
+
+TEST_F(DirectoryApiTest, AThingIsReadAsOfARevisionThatIsThere) {
+  const auto read_at = [&](core::Revision revision) {
+    return ask(
+        {.method = "GET",
+         .path = "/earshot/v1/calls/107",
+         .fields = {{"Authorization", kLoad}, {"x-earshot-revision", std::to_string(revision)}}});
+  };
+  EXPECT_EQ(read_at(store_.revision())->response->status, 200);
+  const auto ahead = read_at(store_.revision() + 1);
+  EXPECT_EQ(ahead->response->status, 503);
+  EXPECT_EQ(ahead->field("retry-after"), "1");
+}
+
+TEST_F(DirectoryApiTest, AThingIsNotReadWithAKeyThatWasRevokedElsewhere) {
+  store_.is_one_of_many = true;
+  store_.remember("LOAD");
+  EXPECT_EQ(get("/earshot/v1/calls/107")->response->status, 200);
+  revoke_key({1}, "LOAD");
+  EXPECT_EQ(get("/earshot/v1/calls/107")->response->status, 401);
 }
 
 TEST_F(DirectoryApiTest, ABadRecordIsNamedByItsLineAndNothingIsApplied) {

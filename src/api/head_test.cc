@@ -43,7 +43,7 @@ class HeadTest : public ApplicationTest {
     put_key(CompanyId{1}, "AUDIT", {"earshot:audit:read"});
     store::RecordedRevision revision;
     revision.revision = 7;
-    revision.time = kNow;
+    revision.time = Time{kNow.micros - 60'000'000};  // a minute before it is signed
     revision.hash.fill(0xAB);
     store_.recorded.push_back(revision);
     store_.horizon = 3;
@@ -66,13 +66,34 @@ TEST_F(HeadTest, IsGivenAlsoUnsigned) {
   expect_envelope(*got);
   EXPECT_EQ(got->field("x-earshot-revision"), "7");
   EXPECT_EQ(got->body(),
-            R"({"requestId":"ID","revision":7,"time":"2026-05-28T20:26:40Z","hash":")" + kHash +
+            R"({"requestId":"ID","revision":7,"time":"2026-05-28T20:25:40Z","hash":")" + kHash +
                 R"(","companyId":"1","statement":"earshot head 1\ncompany 1\n)"
-                R"(revision 7\ntime 2026-05-28T20:26:40Z\nhash )" +
+                R"(revision 7\ntime 2026-05-28T20:25:40Z\nhash )" +
                 kHash + R"(\nsigned 2026-05-28T20:26:40Z\n","keyId":null,"signature":null})");
   const auto kept = decode_heads(got->response->body, "heads");
   ASSERT_TRUE(kept) << kept.error().message;
   EXPECT_TRUE(kept->at(0).signature.empty());
+}
+
+TEST_F(HeadTest, NamesItsCompanyInWhatIsSigned) {
+  const std::string text = encode_head("ID", CompanyId{42}, {7, kNow, {}, 0}, kNow, std::nullopt);
+  EXPECT_NE(text.find(R"("companyId":"42","statement":"earshot head 1\ncompany 42\nrevision 7\n)"),
+            std::string::npos)
+      << text;
+  const auto kept = decode_heads(text, "heads");
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_EQ(kept->at(0).claim.company, CompanyId{42});
+}
+
+TEST_F(HeadTest, OnlySoManyAreReadAtOnce) {
+  const std::string line =
+      encode_head("ID", CompanyId{1}, {7, kNow, {}, 0}, kNow, std::nullopt) + "\n";
+  std::string lines;
+  for (std::size_t i = 0; i < kKeptHeadsMax; ++i) lines += line;
+  EXPECT_TRUE(decode_heads(lines, "heads"));
+  const auto more = decode_heads(lines + line, "heads");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().message, "heads:10001: at most 10000 heads can be checked at once");
 }
 
 TEST_F(HeadTest, IsSignedAndReadAgain) {
@@ -122,6 +143,8 @@ TEST_F(HeadTest, TellsWhatIsNoHead) {
       {with("earshot head 1", "earshot head 2"),
        "heads:1: statement: is none of a head that this version knows"},
       {with("signed 2026", "signed x026"),
+       "heads:1: statement: is none of a head that this version knows"},
+      {with("hash abab", "hash ab"),
        "heads:1: statement: is none of a head that this version knows"},
       {with("\"revision\":7", "\"revision\":8"), "heads:1: says something else than its statement"},
       {with("\"companyId\":\"1\"", "\"companyId\":\"2\""),

@@ -1,4 +1,6 @@
 // Keys over HTTP: who may make which, rotation, revocation, and the list.
+#include <future>
+
 #include "api/testing.h"
 #include "auth/scopes.h"
 
@@ -54,7 +56,15 @@ TEST_F(KeysApiTest, MakesAKeyAndShowsItsSecretOnce) {
   ASSERT_NE(stored, nullptr);
   EXPECT_EQ(stored->company, CompanyId{1});
   EXPECT_TRUE(verify_secret(stored->key.secret, secret));
-  EXPECT_EQ(keys("GET")->response->body.find(secret), std::string::npos);
+  EXPECT_EQ(stored->key.scopes, std::vector<std::string>{"earshot:access:read"});
+  EXPECT_EQ(stored->key.expires_at, parse_time("2090-01-01T00:00:00Z"));
+  const std::string listed = keys("GET")->response->body;
+  EXPECT_EQ(listed.find(secret), std::string::npos);
+  EXPECT_NE(
+      listed.find(R"({"accessKey":")" + access_key +
+                  R"(","scopes":["earshot:access:read"],"expiresAt":"2090-01-01T00:00:00Z"})"),
+      std::string::npos)
+      << listed;
 }
 
 TEST_F(KeysApiTest, ReplacesAKeyOfAScopeThatIsUnknownHere) {
@@ -107,6 +117,11 @@ TEST_F(KeysApiTest, AreRefusedBeforeAnythingIsMade) {
     EXPECT_EQ(got->response->status, row.status) << got->response->body;
     EXPECT_EQ(got->errors().back(), row.says);
   }
+  // Also of scopes that the caller has, but no key should.
+  put_key({1}, "KEYS", {std::string(auth::kScopeKeysWrite), "x:y"});
+  const auto odd = keys("POST", R"({"scopes":["x:y"]})");
+  EXPECT_EQ(odd->response->status, 400);
+  EXPECT_TRUE(odd->errors().back().starts_with("unknown scope 'x:y'; there are:"));
   for (const char* const unknown : {"NOBODY", "OTHER"}) {
     for (const std::string method : {"POST", "DELETE"}) {
       const auto got = keys(method, (method == "POST" ? R"({"replaces":")" : R"({"accessKey":")") +
@@ -214,11 +229,67 @@ TEST_F(KeysApiTest, ListSaysWhenEachWasUsedLast) {
   EXPECT_NE(keys("GET")->response->body.find(R"("lastUsed":")" +
                                              format_time(Time{kNow.micros + 5'000'000})),
             std::string::npos);
-  // Who is refused used nothing.
+  store_.key_uses["KEYS"] = {{1}, "KEYS", Time{kNow.micros - 5'000'000}};
+  EXPECT_NE(keys("GET")->response->body.find(R"("lastUsed":")" + now + '"'), std::string::npos);
+  EXPECT_EQ(keys("GET")->response->body.find(format_time(Time{kNow.micros - 5'000'000})),
+            std::string::npos)
+      << "the later counts";
+  // Who is refused used nothing, for a wrong secret or a missing scope.
   ask({.fields = {{"Authorization", "Basic Qk9TUzp3cm9uZw=="}}, .body = "{}"});
+  EXPECT_EQ(keys("GET", "", "Basic Tk9ORTpzM2NyZXQ=")->response->status, 401) << "NONE:s3cret";
   store_.key_uses.clear();
   ASSERT_TRUE(application_->save_key_uses().has_value());
   EXPECT_FALSE(store_.key_uses.contains("BOSS"));
+  EXPECT_FALSE(store_.key_uses.contains("NONE"));
+}
+
+// A store whose list of keys is long in coming.
+class HangingKeys final : public test::ModelStore {
+ public:
+  std::promise<void> goes_on;
+  Result<std::vector<store::KeyPtr>> list_keys(std::optional<CompanyId>) override {
+    wait_.wait();
+    return std::vector<store::KeyPtr>();
+  }
+
+ private:
+  std::shared_future<void> wait_ = goes_on.get_future().share();
+};
+
+TEST_F(KeysApiTest, OfACompanyOnlySoManyWait) {
+  HangingKeys hanging;
+  for (const std::uint64_t id : {1, 2}) {
+    hanging.apply({CompanyId{id}, false, core::Company{CompanyId{id}, "C"}});
+    core::KeyLine line;
+    line.key = {id == 1 ? "KEYS" : "OTHER",
+                hash_secret("s3cret"),
+                {std::string(auth::kScopeKeysWrite)},
+                std::nullopt};
+    hanging.apply({CompanyId{id}, false, line});
+  }
+  Options options;
+  options.clock = [] { return kNow; };
+  options.refusals_interval = std::chrono::hours(1);
+  application_ = std::make_unique<Application>(hanging, *limiter_, std::move(options));
+  const auto list_keys = [&](const std::string& authorization) {
+    return ask({.method = "GET", .path = kKeysPath, .fields = {{"Authorization", authorization}}});
+  };
+  const std::size_t most =
+      service::WaitingRequests::Limits{}.keys / service::WaitingRequests::kCompanyPart;
+  std::vector<std::shared_ptr<Got>> waiting;
+  for (std::size_t i = 0; i < most; ++i) waiting.push_back(list_keys(kKeys));
+  const auto refused = list_keys(kKeys);
+  ASSERT_TRUE(refused->response);
+  EXPECT_EQ(refused->response->status, 503);
+  EXPECT_EQ(refused->field("retry-after"), "1");
+  waiting.push_back(list_keys("Basic T1RIRVI6czNjcmV0"));  // OTHER:s3cret
+  hanging.goes_on.set_value();
+  EXPECT_TRUE(application_->finish_waiting(30s));
+  for (const auto& got : waiting) {
+    ASSERT_TRUE(got->response);
+    EXPECT_EQ(got->response->status, 200);
+  }
+  application_.reset();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <span>
 #include <thread>
 
+#include "api/cursor.h"
 #include "api/refusal_log.h"
 #include "api/testing.h"
 
@@ -287,10 +288,44 @@ TEST_F(RefusalsTest, AreListedToTheirCompanyInPages) {
   const std::string cursor(body.as_object().at("cursor").as_string());
   EXPECT_EQ(addresses_of(*get("?cursor=" + cursor, audit)), "10.0.0.1 ");
   EXPECT_EQ(get("?cursor=" + cursor.substr(1) + "0", audit)->response->status, 400);
+  // Nor one of another company, or of another list.
+  put_key(CompanyId{2}, "AUDIT2", {"earshot:audit:read"});
+  const std::string audit2 = "Basic QVVESVQyOnMzY3JldA==";  // AUDIT2:s3cret
+  EXPECT_EQ(addresses_of(*get("", audit2)), "of another ");
+  EXPECT_EQ(get("?cursor=" + cursor, audit2)->response->status, 400);
+  const PagedQuery calls{.company = CompanyId{1}, .operation = "listCallAccess"};
+  EXPECT_EQ(get("?cursor=" + encode_cursor(store_.cursor_secret(), calls, {0, {}, 2}), audit)
+                ->response->status,
+            400);
   EXPECT_EQ(get("?after=2", audit)->response->status, 400);
   EXPECT_EQ(get("", "Basic QUNNRTpzM2NyZXQ=")->response->status, 401);
   store_.failure = unavailable("not now");
   EXPECT_EQ(get("", audit)->response->status, 503);
+}
+
+TEST_F(RefusalsTest, AreNotReadWithAKeyThatWasRevokedElsewhere) {
+  put_key(CompanyId{1}, "AUDIT", {"earshot:audit:read"});
+  store_.refusals.push_back({1, refusal_from(1, "10.0.0.1")});
+  store_.is_one_of_many = true;
+  store_.remember("AUDIT");
+  revoke_key(CompanyId{1}, "AUDIT");
+  const auto got = ask({.method = "GET",
+                        .path = "/earshot/v1/refusals",
+                        .fields = {{"Authorization", "Basic QVVESVQ6czNjcmV0"}}});  // AUDIT:s3cret
+  application_->end_refusals();
+  ASSERT_TRUE(got->response);
+  EXPECT_EQ(got->response->status, 401);
+}
+
+TEST_F(RefusalsTest, SayWhichKeyHadExpired) {
+  core::KeyLine line;
+  line.key = {"OLD", hash_secret("s3cret"), {"earshot:audit:read"}, kNow};
+  store_.apply({CompanyId{1}, false, line});
+  ask({.fields = with_key("Basic T0xEOnMzY3JldA=="), .body = list("\"107\"")});  // OLD:s3cret
+  ASSERT_EQ(kept().size(), 1U);
+  EXPECT_EQ(kept()[0].refusal.company, CompanyId{1});
+  EXPECT_EQ(kept()[0].refusal.access_key, "OLD");
+  EXPECT_EQ(kept()[0].refusal.detail, "the key has expired");
 }
 
 TEST_F(RefusalsTest, AreNotReadForAClientThatHasGone) {

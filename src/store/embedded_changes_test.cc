@@ -155,6 +155,34 @@ TEST_F(EmbeddedChanges, APageLooksAtSoMuchAndNoMore) {
   EXPECT_LT(first->last.changes, 40U);
 }
 
+// A commit is in the rows a moment before anybody is shown it.
+TEST_F(EmbeddedChanges, APageEndsWithTheRevisionThatIsShown) {
+  const auto store = open();
+  core::User user;
+  user.id = {2};
+  core::Call call;
+  call.id = {7};
+  ASSERT_TRUE(load_now(
+      *store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, user}, {{1}, false, call}}));
+  constexpr core::Revision kWrites = 600;
+  std::thread writer([&] {
+    for (core::Revision i = 0; i < kWrites; ++i) {
+      const auto operation = i % 2 == 0 ? store::Operation::give : store::Operation::remove;
+      EXPECT_TRUE(write_now(*store, command_of(operation, {1}, {{{7}, {{2}}}})).has_value());
+    }
+  });
+  store::ChangesPosition seen;
+  while (seen.revision < kWrites + 1) {
+    const auto view = read_changes_now(*store, changes_behind({1}, seen));
+    EXPECT_TRUE(view.has_value()) << (view ? "" : view.error().message);
+    if (!view) break;
+    EXPECT_LE(view->last.revision, view->head.revision);
+    EXPECT_EQ(view->is_end, view->last.revision == view->head.revision);
+    seen = view->last;
+  }
+  writer.join();
+}
+
 // Of every part, the newest too, every byte of key and value.
 TEST_F(EmbeddedChanges, VerifyFindsEveryByteThatIsAnother) {
   const std::vector<store::HeadClaim> heads = load_companies();
