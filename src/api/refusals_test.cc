@@ -317,6 +317,17 @@ TEST_F(RefusalsTest, AreNotReadWithAKeyThatWasRevokedElsewhere) {
   EXPECT_EQ(got->response->status, 401);
 }
 
+TEST_F(RefusalsTest, AreUnavailableWhereNothingMoreIsTaken) {
+  put_key(CompanyId{1}, "AUDIT", {"earshot:audit:read"});
+  application_->end_refusals();
+  const auto got = ask({.method = "GET",
+                        .path = "/earshot/v1/refusals",
+                        .fields = {{"Authorization", "Basic QVVESVQ6czNjcmV0"}}});  // AUDIT:s3cret
+  ASSERT_TRUE(got->response);
+  EXPECT_EQ(got->response->status, 503);
+  EXPECT_EQ(got->field("retry-after"), "1");
+}
+
 TEST_F(RefusalsTest, SayWhichKeyHadExpired) {
   core::KeyLine line;
   line.key = {"OLD", hash_secret("s3cret"), {"earshot:audit:read"}, kNow};
