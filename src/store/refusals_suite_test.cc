@@ -131,6 +131,8 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_TRUE(list({1}).refusals.empty());
+  keep({refusal_of({1}, now_, "later still")});
+  EXPECT_TRUE(list({1}).refusals.empty());
   load_company({1});
   EXPECT_TRUE(list({1}).refusals.empty());
   EXPECT_EQ(details_of(list({2}).refusals), (Texts{"b"}));
