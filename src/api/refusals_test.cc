@@ -119,6 +119,26 @@ TEST(RefusalCollector, CountsTheCompaniesThatAreTooMany) {
   EXPECT_EQ(collector.dropped(), 3U);
 }
 
+// Each thread has its own part, and together they bring no more than one would.
+TEST(RefusalCollector, ThreadsTogetherKeepNoMoreOfACompany) {
+  RefusalCollector collector;
+  constexpr std::size_t kThreads = 8;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      for (std::size_t n = 0; n < kRefusalsOfCompanyMax; ++n) {
+        collector.add(refusal_from(1, std::to_string(i * kRefusalsOfCompanyMax + n)));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto taken = collector.take();
+  ASSERT_EQ(taken.size(), kRefusalsOfCompanyMax + 1);
+  EXPECT_EQ(taken.back().reason, kNotKept);
+  EXPECT_EQ(sum_of(taken), kThreads * kRefusalsOfCompanyMax);
+  EXPECT_EQ(collector.dropped(), (kThreads - 1) * kRefusalsOfCompanyMax);
+}
+
 TEST(RefusalCollector, LosesNoneBetweenThreads) {
   RefusalCollector collector;
   constexpr std::uint64_t kThreads = 4, kEach = 20'000;
@@ -227,6 +247,21 @@ TEST_F(RefusalsTest, AreKeptOfTheCompanyThatTheyConcern) {
     EXPECT_EQ(format_request_id(refusal.request_id).view(), got->field("x-traceid"));
     EXPECT_EQ(refusal.requests, 1U);
   }
+}
+
+TEST_F(RefusalsTest, ALongDetailIsCutShort) {
+  std::string users;
+  for (int i = 10; i < 50; ++i) {
+    users +=
+        (users.empty() ? "\"" : ",\"") + std::string("90000000000000") + std::to_string(i) + "\"";
+  }
+  const auto got = ask({.method = "PUT", .fields = kAuthorized, .body = access("107", users)});
+  ASSERT_GT(got->errors().at(1).size(), kRefusalDetailBytesMax);
+  ASSERT_EQ(kept().size(), 1U);
+  const std::string& detail = kept()[0].refusal.detail;
+  EXPECT_EQ(detail.size(), kRefusalDetailBytesMax);
+  EXPECT_TRUE(detail.starts_with("userIds not found: 9000000000000010,")) << detail;
+  EXPECT_TRUE(detail.ends_with("...")) << detail;
 }
 
 TEST_F(RefusalsTest, AreKeptOfACompanyThatIsOverItsRate) {

@@ -179,6 +179,7 @@ TEST(ChangesPage, APartThatIsMissingIsToldAndNotLeftOut) {
   record.add(3, {user_put(1)});
   const auto page_of = [&](ChangesPosition after, const std::vector<std::size_t>& places) {
     std::vector<Part> parts;
+    parts.reserve(places.size());
     for (const std::size_t place : places) parts.push_back(record.parts[place]);
     return make_page(command_behind(after), record.head(), parts);
   };

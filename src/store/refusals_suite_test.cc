@@ -131,6 +131,8 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_TRUE(list({1}).refusals.empty());
+  keep({refusal_of({1}, now_, "later still")});
+  EXPECT_TRUE(list({1}).refusals.empty());
   load_company({1});
   EXPECT_TRUE(list({1}).refusals.empty());
   EXPECT_EQ(details_of(list({2}).refusals), (Texts{"b"}));
@@ -222,7 +224,7 @@ TEST(EmbeddedRefusals, WaitForNoDisk) {
   store::EmbeddedOptions options;
   options.directory = directory.path() + "/store";
   options.free_bytes_min = 0;
-  const auto store = std::move(*store::open_embedded_on(options, &env));
+  const auto store = *store::open_embedded_on(options, &env);
   core::KeyLine line;
   line.key.access_key = "K";
   ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}, {{1}, false, line}}));
@@ -303,6 +305,35 @@ TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   ASSERT_TRUE(
       store::forget_refusals_over_postgres(*session, limits, Time{1'000'500'000}).has_value());
   EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
+}
+
+// While this one writes, another commits the number that it has found to be the next.
+TEST(PgRefusals, ANumberThatAnotherServerTookIsNoReasonToLoseARefusal) {
+  PostgresPlace place;
+  const auto store = place.open(wall_now);
+  const std::vector<store::Refusal> first = {refusal_of({0}, wall_now().micros, "first")};
+  const std::vector<store::Refusal> last = {refusal_of({0}, wall_now().micros, "last")};
+  ASSERT_TRUE(store->keep_refusals(first).has_value());
+  const auto other = place.database.connect();
+  store::must(other->run_text(
+      "BEGIN; INSERT INTO earshot.refusals (company_id, number, at, reason, operation, access_key,"
+      " remote_address, request_id, detail, requests) SELECT company_id, number + 1, at, reason,"
+      " operation, access_key, remote_address, request_id, 'of another', requests"
+      " FROM earshot.refusals"));
+  auto kept = std::async(std::launch::async, [&] { return store->keep_refusals(last); });
+  const auto waits = [&] {
+    return place.database.ask(
+               "SELECT count(*)::text FROM pg_stat_activity WHERE"
+               " datname = current_database() AND wait_event_type = 'Lock'") != "0";
+  };
+  for (int i = 0; i < 300 && !waits(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  store::must(other->run_text("COMMIT"));
+  const Status done = kept.get();
+  EXPECT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_EQ(details_of(store->list_refusals({{0}, 0, 10})->refusals),
+            (Texts{"last", "of another", "first"}));
 }
 
 TEST(PgRefusals, NoTwoServersGiveTheSameNumber) {

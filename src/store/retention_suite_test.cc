@@ -320,8 +320,8 @@ int count_rows(store::Rocks& rocks, store::Family family) {
 // Of a store that is closed.
 struct ClosedStore {
   explicit ClosedStore(const EmbeddedPlace& place)
-      : rocks(std::move(*store::Rocks::open(
-            {.directory = place.options.directory + "/rows", .block_cache_bytes = 1 << 20}))),
+      : rocks(*store::Rocks::open(
+            {.directory = place.options.directory + "/rows", .block_cache_bytes = 1 << 20})),
         companies(*rocks) {}
   void leave(std::uint64_t revisions) {
     ASSERT_TRUE(store::apply_retention(*rocks, companies, {{}, revisions}).has_value());
