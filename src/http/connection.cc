@@ -14,6 +14,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kOutputBytesMax = 256 << 10;  // answers collected before they are written
+// Of a stream, in the system, which takes twice that with what it needs itself: a reader who stalls
+// is to cost that, and one who is slow must be seen to take something.
+constexpr std::size_t kStreamUnsentBytes = 128 << 10;
 constexpr int kReadsPerTurn = 16;                   // before other connections have their turn
 constexpr milliseconds kSurplusTime{1000};
 constexpr milliseconds kLingerTime{5000};
@@ -503,6 +506,7 @@ void Connection::begin_stream() {
                      keep_alive_ ? Persistence::implied : Persistence::close, !is_http10_);
   answer_.reset();
   state_ = State::stream;
+  socket_.bound_unsent(kStreamUnsentBytes);
   if (socket_.has_peer_ended()) close();
 }
 

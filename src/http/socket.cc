@@ -141,6 +141,11 @@ bool Socket::has_input() const {
   return ::ioctl(descriptor_, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
+void Socket::bound_unsent(std::size_t bytes) {
+  const int size = static_cast<int>(bytes);
+  ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 std::size_t Socket::unsent() const {
   int bytes = 0;
   return ::ioctl(descriptor_, SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;

@@ -45,6 +45,9 @@ class Socket {
   Transfer write(std::string_view bytes);
   // Receives and forgets up to `size` bytes, without decrypting.
   Transfer discard(char* buffer, std::size_t size) { return receive(buffer, size); }
+  // The system is to hold about so many bytes at most that the peer has not taken yet, in place of
+  // what it finds by itself, up to megabytes.
+  void bound_unsent(std::size_t bytes);
   // How many bytes the system holds that the peer has not taken yet.
   std::size_t unsent() const;
   // Says that nothing more will be sent.

@@ -104,7 +104,7 @@ TEST(Streams, WaitForSlowReaders) {
   std::this_thread::sleep_for(200ms);
   const int before = source->written;
   EXPECT_GE(before, 1);
-  EXPECT_LT(before, 64) << "all of it was taken without a reader";
+  EXPECT_LE(before, 3) << "more was taken without a reader than a stream may keep";
   EXPECT_EQ(client.receive_answer()->body.size(), 64u * (256 << 10));
   EXPECT_EQ(source->written, 64);
 }
