@@ -9,6 +9,7 @@
 #include "api/quick_scan.h"
 #include "base/assert.h"
 #include "base/time.h"
+#include "core/access_key.h"
 #include "records/limits.h"
 
 namespace earshot::api {
@@ -289,7 +290,7 @@ class Handler {
 
   bool take_of_key(std::string_view text, json::error_code& ec) {
     const bool is_scope = place_ == Place::scope;
-    const std::size_t chars_max = is_scope ? records::kScopeCharsMax : records::kAccessKeyCharsMax;
+    const std::size_t chars_max = is_scope ? records::kScopeCharsMax : core::kAccessKeyCharsMax;
     if (text.empty() || text.size() > chars_max) {
       return fail("must have 1 to " + std::to_string(chars_max) + " characters", ec);
     }

@@ -6,6 +6,7 @@
 
 #include "base/secret.h"
 #include "base/time.h"
+#include "core/access_key.h"
 #include "records/limits.h"
 
 namespace earshot::records {
@@ -26,13 +27,6 @@ bool is_scope(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ':' || c == '-';
          });
-}
-
-// Basic credentials are split at the first colon, so none may stand in an access key.
-bool is_access_key(std::string_view text) {
-  return !text.empty() && text.size() <= kAccessKeyCharsMax &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return c >= '!' && c <= '~' && c != ':'; });
 }
 
 bool is_secret(std::string_view text) {
@@ -97,7 +91,7 @@ class Decoder {
   Result<core::KeyLine> key(bool remove) const {
     core::KeyLine line;
     const std::string_view access_key = TRY(required_text(Member::access_key));
-    if (!is_access_key(access_key)) {
+    if (!core::is_access_key(access_key)) {
       return bad(Member::access_key, "must be 1-128 visible ASCII characters without a colon");
     }
     line.key.access_key = access_key;

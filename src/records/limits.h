@@ -9,7 +9,6 @@ inline constexpr std::size_t kLineBytesMax = 1 << 20;
 inline constexpr std::size_t kTextBytesMax = 4096;  // names, addresses, titles, times
 inline constexpr std::size_t kNoteBytesMax = 1024;
 inline constexpr std::size_t kListIdsMax = 10'000;
-inline constexpr std::size_t kAccessKeyCharsMax = 128;
 inline constexpr std::size_t kSecretBytesMax = 512;
 inline constexpr std::size_t kScopesMax = 64;
 inline constexpr std::size_t kScopeCharsMax = 64;

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "core/access_key.h"
 #include "store/pg_dump.h"
 #include "store/pg_expiry.h"
 #include "store/pg_load.h"
@@ -190,6 +191,8 @@ PgReader* PostgresStore::own_reader_of(Loop& loop) {
 }
 
 void PostgresStore::look_up_key(std::string access_key, KeyDone done) {
+  // The database takes no other text, and would refuse all that is asked together with it.
+  if (!core::is_access_key(access_key)) return done(KeyPtr());
   with_reader(
       [access_key = std::move(access_key), done = std::move(done)](PgReader& reader) mutable {
         reader.look_up(std::move(access_key), std::move(done));

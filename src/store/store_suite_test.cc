@@ -167,6 +167,27 @@ TEST_P(StoreSuite, ARemovedCompanyTakesItsKeysAndEverythingElse) {
   expect_sound();
 }
 
+TEST_P(StoreSuite, HasNoKeyOfANameThatNoKeyMayHave) {
+  load_small_company();
+  core::KeyLine key;
+  key.key.access_key = "ACME";
+  ASSERT_TRUE(load_now(store(), {{{1}, false, key}}).has_value());
+  open();  // so that none is remembered
+  // Together: a bad one must not spoil what is asked beside it.
+  std::promise<Result<store::KeyPtr>> promise;
+  store().look_up_key("\xFF\xFE", [](auto) {});
+  store().look_up_key("ACME", [&](auto found) { promise.set_value(std::move(found)); });
+  for (const std::string& name : {std::string("\xFF\xFE"), std::string("A\0B", 3), std::string(),
+                                  std::string(129, 'A'), std::string("A:B")}) {
+    const auto found = look_up_now(store(), name);
+    ASSERT_TRUE(found.has_value()) << found.error().message;
+    EXPECT_EQ(*found, nullptr);
+  }
+  const auto found = promise.get_future().get();
+  ASSERT_TRUE(found.has_value()) << found.error().message;
+  EXPECT_NE(*found, nullptr);
+}
+
 // One sweep takes rows of a call twice over: of the user that went first, then of the company.
 TEST_P(StoreSuite, ACompanyRemovedRightAfterItsUserLeavesNothing) {
   load_small_company();
