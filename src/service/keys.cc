@@ -79,6 +79,11 @@ class AskedKey final : public AskedRecords {
       if (!old || old->company != caller.company) return not_found("there is no such key");
     }
     scopes = old ? old->key.scopes : request_.scopes;
+    // Scopes that a load let through go on with what replaces their key.
+    if (!old) TRY(check_scopes(scopes));
+    if (request_.expires_at && *request_.expires_at <= now_) {
+      return invalid_argument("expiresAt: must be later than now");
+    }
     if (const std::string lacking = list_lacking(caller.key, scopes); !lacking.empty()) {
       return lack("scopes: the key that asks does not have " + lacking);
     }
@@ -151,9 +156,6 @@ Status revoke_key(store::Store& store, std::string_view access_key, const store:
 Result<OwnKeyOutcome> make_own_key(store::Store& store, const store::Asker& asker,
                                    const OwnKeyRequest& request, const store::Origin& origin,
                                    Time now) {
-  // Scopes that a load let through go on with what replaces their key.
-  if (request.replaces.empty()) TRY(check_scopes(request.scopes));
-  TRY(check_expiry(request.expires_at, now));
   AskedKey records(store, asker, request, now);
   const AskedLoad loaded = TRY(load_asked(store, records, origin));
   if (const auto* const lacking = std::get_if<ScopeLacking>(&loaded)) {
