@@ -87,11 +87,13 @@ Result<KeptHead> decode_head(std::string_view line) {
   head.claim = *claim;
   const std::string company = TRY(member_text(members, "companyId"));
   const std::string hash = TRY(member_text(members, "hash"));
+  const std::string time = TRY(member_text(members, "time"));
   const json::value* const revision = members.if_contains("revision");
   const bool is_revision_other =
       revision != nullptr && *revision != json::value(static_cast<std::int64_t>(claim->revision));
   if ((!company.empty() && company != to_string(claim->company)) || is_revision_other ||
-      (!hash.empty() && hash != to_hex(claim->hash))) {
+      (!hash.empty() && hash != to_hex(claim->hash)) ||
+      (!time.empty() && head.statement.find("\ntime " + time + "\n") == std::string::npos)) {
     return invalid_argument("says something else than its statement");
   }
   head.key_id = TRY(member_text(members, "keyId"));

@@ -150,6 +150,7 @@ TEST_F(HeadTest, TellsWhatIsNoHead) {
       {with("\"companyId\":\"1\"", "\"companyId\":\"2\""),
        "heads:1: says something else than its statement"},
       {with("\"hash\":\"ab", "\"hash\":\"bb"), "heads:1: says something else than its statement"},
+      {with("\"time\":\"20", "\"time\":\"19"), "heads:1: says something else than its statement"},
       {with("\"signature\":null", "\"signature\":7"), "heads:1: signature: must be a string"},
       {with("\"signature\":null", "\"signature\":\"a\""), "heads:1: signature: is no base64"},
   };

@@ -122,7 +122,7 @@ class ClientParser : public Parser {
          "allow http:// to other addresses than loopback, with the secret in the clear");
     duration("--timeout", command_.server.timeout, "of one request, with its repetitions");
     count("--retries", command_.server.retries, 0, 100,
-          "repeat a request so often that got no answer, or 503 or 429");
+          "repeat a request so often that got no answer, or 429, 502, 503 or 504");
     flag("--json", command_.as_json, "print JSON, one object a line");
     const bool has_key = std::ranges::any_of(invocation.arguments, [](const auto& argument) {
       return argument == "--key" || argument.starts_with("--key=");
