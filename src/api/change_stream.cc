@@ -108,8 +108,9 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
     }
     const SharedPages::Page& read = **page;
     // Only up to the head, and with all of it, does a page show what may have become of the key.
-    const auto directory =
-        read.is_filtered || !read.events.is_end ? std::nullopt : read.events.directory_revision;
+    // The first page may be an older one of others, from before the key was asked about.
+    const bool shows_keys = stream_ && !read.is_filtered && read.events.is_end;
+    const auto directory = shows_keys ? read.events.directory_revision : std::nullopt;
     key_.check_after(read.read_for.lock(), directory,
                      [self = shared_from_this(), page = std::move(*page),
                       shows_hashes](Result<bool> is_admitted) {
@@ -117,12 +118,16 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
                          if (self->is_over_) return;
                          if (!is_admitted) return self->fail(is_admitted.error());
                          if (!*is_admitted) return self->fail(denied({}));
+                         self->note_use();
                          self->is_busy_ = false;
                          if (self->key_.shows_hashes() != shows_hashes) return self->advance_soon();
                          self->send(page->events);
                        });
                      });
   }
+
+  // A stream lets its key in for as long as it lasts.
+  void note_use() { setting_.key_uses.note(key_.key(), setting_.options.clock()); }
 
   void send(const EventPage& page) {
     std::string text;
@@ -134,6 +139,8 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
     is_at_end_ = page.is_end;
     text += page.text;
     if (text.empty()) {
+      // A filter may pass over pages for longer than a client waits in silence.
+      if (feed_.options().clock() - wrote_at_ >= feed_.options().heartbeat) return beat();
       go_on();
     } else {
       write(std::move(text));
@@ -194,6 +201,7 @@ class ChangeStream final : public Feed::Reader, public std::enable_shared_from_t
         if (self->is_over_) return;
         if (!is_admitted) return self->fail(is_admitted.error());
         if (!*is_admitted) return self->fail(denied({}));
+        self->note_use();
         self->is_busy_ = false;
         const bool has_moved = std::exchange(self->told_, self->after_) != self->after_;
         self->write(encode_heartbeat(has_moved ? std::optional(self->after_) : std::nullopt));
@@ -258,7 +266,8 @@ void refuse_changes(Exchange& exchange, const Error& error) {
     case Code::gone:
       return exchange.send_problem(history_gone(error.message));
     case Code::invalid_argument:
-      return exchange.send_problem(bad_request("after: " + error.message));
+      return exchange.send_problem(
+          bad_request((exchange.last_event ? "last-event-id: " : "after: ") + error.message));
     default:
       return exchange.send_failure(error);
   }

@@ -122,7 +122,7 @@ TEST_F(ChangesTest, RefusesWhatIsNoPositionOrParameter) {
       {"?wait=1", events, 400, "wait: is for pages, not for text/event-stream"},
       {"?limit=1", events, 400, "limit: is for pages, not for text/event-stream"},
       {"", from("7.x"), 400, "last-event-id: " + position},
-      {"", from("3"), 400, "after: not there yet"},
+      {"", from("3"), 400, "last-event-id: not there yet"},
       {"?after=2", from("0"), 410, "revision 1 is the oldest"},
       {"",
        {{"Accept", "text/event-stream"}, {"Last-Event-ID", "1"}, {"last-event-id", "1"}},
@@ -555,6 +555,42 @@ TEST_F(ChangesTest, OfManyServersASharedPageFarBehindTheHeadSaysNothingOfAKey) {
   EXPECT_TRUE(stays->is_stream);
   ASSERT_TRUE(goes->response);
   EXPECT_EQ(goes->response->status, 401);
+}
+
+TEST_F(ChangesTest, OfManyServersAStreamBeginsWithAKeyThatHoldsNow) {
+  put_key(CompanyId{1}, "ADMIN", {"earshot:audit:read"});
+  store_.is_one_of_many = true;
+  store_.remember("AUDIT");
+  store_.remember("ADMIN");
+  add_revision();
+  ASSERT_TRUE(stream()->is_stream);   // whose page is there for others
+  revoke_key(CompanyId{1}, "ADMIN");  // through another server; memory does not know
+  const auto got = stream("", {}, kAdmin);
+  ASSERT_TRUE(got->response);
+  EXPECT_EQ(got->response->status, 401);
+}
+
+TEST_F(ChangesTest, BeatsWhileAFilterPassesOverPages) {
+  store_.is_deferred = true;
+  const auto got = stream("?callId=999");
+  store_.answer_deferred();
+  ASSERT_EQ(got->response->body, "retry: 1000\n\n");
+  add_revision();
+  tell();
+  pass(seconds(15));
+  EXPECT_EQ(got->response->body, "retry: 1000\n\n") << "a page is being read";
+  store_.answer_deferred();
+  EXPECT_EQ(got->response->body, "retry: 1000\n\n:\nid: 1\n\n");
+}
+
+TEST_F(ChangesTest, AStreamUsesItsKeyForAsLongAsItLasts) {
+  const auto got = stream();
+  ASSERT_TRUE(application_->save_key_uses().has_value());
+  store_.key_uses.clear();
+  time_.micros += 15'000'000;
+  pass(seconds(15));
+  ASSERT_TRUE(application_->save_key_uses().has_value());
+  EXPECT_TRUE(store_.key_uses.contains("AUDIT"));
 }
 
 // The store of a server: reads of its loops, one at a time, and none until told where it holds.

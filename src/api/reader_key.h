@@ -19,6 +19,7 @@ class ReaderKey {
 
   CompanyId company() const { return admission_->key()->company; }
   const store::AskerPtr& asker() const { return asker_; }
+  const store::KeyEntry& key() const { return *key_; }  // as it was last seen
 
   // Whether it may see the hashes of secrets: it could make keys with any secret anyway.
   bool shows_hashes() const;

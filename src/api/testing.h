@@ -168,7 +168,7 @@ class ApplicationTest : public testing::Test {
   }
 
   void make(Options options, auth::RateLimits limits = {}) {
-    options.clock = [] { return kNow; };
+    options.clock = [this] { return time_; };
     options.refusals_interval = std::chrono::hours(1);  // a test brings them to the store itself
     application_.reset();
     limiter_ = std::make_unique<auth::RateLimiter>(limits);
@@ -212,6 +212,7 @@ class ApplicationTest : public testing::Test {
   }
 
   test::ModelStore store_;
+  Time time_ = kNow;  // of the application's clock
   std::unique_ptr<auth::RateLimiter> limiter_;
   std::unique_ptr<Application> application_;
 };
