@@ -51,7 +51,7 @@ class Application final : public http::Application {
 
   // Whether every request that waits for the store was carried out in this time.
   bool finish_waiting(std::chrono::milliseconds time) {
-    return setting_.waiting.wait_until_idle(time);
+    return setting_.waiting.wait_until_idle(time) && setting_.listing.wait_until_idle(time);
   }
 
   // Brings what was refused to the store for the last time, and asks it for nothing any more. False

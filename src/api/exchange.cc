@@ -98,13 +98,11 @@ void Exchange::confirm_key(std::function<void()> go_on) {
       });
 }
 
-void Exchange::wait_for_store(std::function<void()> work) {
-  auto place =
-      setting.waiting.take_place(service::WaitingRequests::Kind::keys, principal->company());
+void Exchange::wait_in(service::WaitingRequests& requests, std::function<void()> work) {
+  auto place = requests.take_place(service::WaitingRequests::Kind::keys, principal->company());
   if (!place) return send_failure(unavailable("too many requests about keys"));
-  setting.waiting.submit(std::move(*place), [self = shared_from_this(), work = std::move(work)] {
-    self->guard(work);
-  });
+  requests.submit(std::move(*place),
+                  [self = shared_from_this(), work = std::move(work)] { self->guard(work); });
 }
 
 void Exchange::send(http::Response response) {

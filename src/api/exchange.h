@@ -48,7 +48,8 @@ struct Setting {
   Feed* feed = nullptr;  // of the application, as are
   SharedPages* pages = nullptr;
   auth::KeyUses key_uses{};
-  service::WaitingRequests waiting{{.directory = options.directory_requests_max}};
+  service::WaitingRequests waiting{{.directory = options.directory_requests_max}};  // changes
+  service::WaitingRequests listing{{}};  // lists of keys, which wait for no change
   RefusalLog refusals{store, options.refusals_interval};
 };
 
@@ -92,9 +93,9 @@ class Exchange final : public http::Body, public std::enable_shared_from_this<Ex
   void send_problem(const Problem& problem);
   // Refuses what was sent, without asking the store for it.
   void refuse_content(Problem problem);
-  // Answers later: `work` is called on the thread of requests that wait, also where the client has
-  // gone meanwhile. The request is refused where too many wait.
-  void wait_for_store(std::function<void()> work);
+  // Answers later: `work` is called on the thread of `requests`, also where the client has gone
+  // meanwhile. The request, which is about keys, is refused where too many wait.
+  void wait_in(service::WaitingRequests& requests, std::function<void()> work);
   store::Origin origin() const { return {id, principal->key->key.access_key}; }
   // Goes on where the key still lets the request in, as the store knows it; else refuses. For an
   // operation that gives the store no asker. May go on later, on a thread of the store.

@@ -101,7 +101,7 @@ void create_key(Exchange& exchange) {
   auto request =
       std::make_shared<const service::OwnKeyRequest>(exchange.decoder->take_key().to_make);
   exchange.decoder.reset();
-  exchange.wait_for_store([&exchange, request] {
+  exchange.wait_in(exchange.setting.waiting, [&exchange, request] {
     if (!exchange.reply.is_open()) return;  // nobody would get the secret
     const auto outcome =
         service::make_own_key(exchange.setting.store, *exchange.admission, *request,
@@ -116,7 +116,7 @@ void create_key(Exchange& exchange) {
 
 void list_keys(Exchange& exchange) {
   exchange.confirm_key([&exchange] {
-    exchange.wait_for_store([&exchange] {
+    exchange.wait_in(exchange.setting.listing, [&exchange] {
       if (exchange.reply.is_open()) list_all(exchange);
     });
   });
@@ -126,7 +126,7 @@ void revoke_key(Exchange& exchange) {
   const std::string access_key = exchange.decoder->take_key().to_revoke;
   exchange.decoder.reset();
   // Also for a client that has gone: it wanted the key to let nobody in.
-  exchange.wait_for_store([&exchange, access_key] {
+  exchange.wait_in(exchange.setting.waiting, [&exchange, access_key] {
     const auto revision = service::revoke_own_key(exchange.setting.store, *exchange.admission,
                                                   access_key, exchange.origin());
     if (!revision) return send_key_failure(exchange, revision.error());

@@ -17,7 +17,7 @@ constexpr std::size_t kOutputBytesMax = 256 << 10;  // answers collected before 
 // Of a stream, in the system, which takes twice that with what it needs itself: a reader who stalls
 // is to cost that, and one who is slow must be seen to take something.
 constexpr std::size_t kStreamUnsentBytes = 128 << 10;
-constexpr int kReadsPerTurn = 16;                   // before other connections have their turn
+constexpr int kReadsPerTurn = 16;  // before other connections have their turn
 constexpr milliseconds kSurplusTime{1000};
 constexpr milliseconds kLingerTime{5000};
 constexpr std::size_t kLingerBytes = 32 << 20;

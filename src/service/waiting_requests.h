@@ -1,6 +1,6 @@
-// The thread of requests that wait for the store: changes to the directory and to keys. They are
-// carried out one after the other, as the store would anyway, and no more of them are taken than
-// may wait, of all companies and of each.
+// The thread of requests that wait for the store: changes to the directory and to keys, which are
+// carried out one after the other, as the store would anyway; or another one, of lists of keys. No
+// more requests are taken than may wait, of all companies and of each.
 #pragma once
 
 #include <array>

@@ -2,8 +2,11 @@
 // database that goes and comes back, columns that somebody edits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
+#include <mutex>
 #include <thread>
 
 #include "conformance/changes_suite.h"
@@ -100,6 +103,44 @@ TEST_F(PostgresChanges, AKeyThatHasChangedSinceReadsNothing) {
   auto command = changes_behind({1}, {}, 10);
   command.asker = std::make_shared<AdmitsNobody>(stale);
   EXPECT_EQ(read_changes_now(*store, command).error().code, Code::denied);
+}
+
+// Whoever reads much of the record: many pages at once hold up neither other reads nor the pages of
+// other companies for longer than a batch.
+TEST_F(PostgresChanges, PagesLeaveRoomForOtherReads) {
+  options.statement_time = std::chrono::seconds(30);
+  options.request_time = std::chrono::seconds(60);
+  const auto store = open();
+  listed(*store, {1});  // it is connected
+  const auto other = database.connect();
+  store::must(other->begin());
+  store::must(other->run_text("LOCK TABLE earshot.changes IN ACCESS EXCLUSIVE MODE"));
+  constexpr std::size_t kPages = 200;
+  std::mutex mutex;
+  std::vector<CompanyId> told;
+  const auto ask = [&](CompanyId company) {
+    store->read_changes(changes_behind(company, {}, 1), [&, company](const auto&) {
+      const std::lock_guard lock(mutex);
+      told.push_back(company);
+    });
+  };
+  for (std::size_t i = 0; i < kPages; ++i) ask({1 + i % 8});
+  std::promise<bool> read;
+  auto is_read = read.get_future();
+  store->read({{1}, {{1}}, 0, nullptr}, [&](const auto& view) { read.set_value(bool(view)); });
+  EXPECT_EQ(is_read.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  const auto told_now = [&] {
+    const std::lock_guard lock(mutex);
+    return told.size();
+  };
+  EXPECT_EQ(told_now(), 0U) << "the pages wait for the table";
+  for (std::size_t i = 0; i < kPages; ++i) ask({20});
+  ask({21});
+  other->roll_back();
+  EXPECT_TRUE(is_read.get());
+  while (told_now() < 2 * kPages + 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto of_last = std::ranges::find(told, CompanyId{21});
+  EXPECT_GT(std::count(of_last, told.end(), CompanyId{20}), 100);
 }
 
 // Of every part, the newest too, every byte of every column; the head's row says what ends it.

@@ -16,6 +16,8 @@
 namespace earshot::store {
 namespace {
 
+constexpr std::string_view kLockNotAvailable = "55P03";
+
 // How records change the rows, and what goes into the record of changes: the same as over the
 // embedded store, but that what a removal takes along goes with it, and not in a sweep.
 class PgLoadTarget final : public core::RecordTarget {
@@ -383,14 +385,31 @@ Status apply(const Chunks& chunk, PgLoadTarget& target, LoadReport& report) {
   return {};
 }
 
+Status limit_waits(PgSession& session, std::chrono::milliseconds time) {
+  TRY(session.run_text("SET LOCAL lock_timeout = " + std::to_string(time.count())));
+  return {};
+}
+
+Status take_turn(PgSession& session, const std::optional<PgLoadPatience>& patience) {
+  if (patience) TRY(limit_waits(session, patience->turn));
+  const Result<PgResult> locked = session.run(kLockLoads);
+  if (!locked && session.last_sqlstate() == kLockNotAvailable) {
+    return unavailable("another load is under way");
+  }
+  if (!locked) return locked.error();
+  if (locked->rows() != 1) {
+    return internal("the row of earshot.load_lock is not there: put it back");
+  }
+  return patience ? limit_waits(session, patience->row) : Status();
+}
+
 // Everything but the COMMIT.
 Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
                                        const Origin& origin, const Clock& clock,
-                                       const PgLoadLimits& limits) {
+                                       const PgLoadLimits& limits,
+                                       const std::optional<PgLoadPatience>& patience) {
   TRY(session.begin());
-  if (TRY(session.run(kLockLoads)).rows() != 1) {
-    return internal("the row of earshot.load_lock is not there: put it back");
-  }
+  TRY(take_turn(session, patience));
   PgLoadSet set(session, origin, clock());
   PgLoadTarget target(session, set, limits.removed_rows);
   Chunks chunk(source, limits);
@@ -409,12 +428,12 @@ Result<LoadReport> load_in_transaction(PgSession& session, RecordSource& source,
 }  // namespace
 
 Result<LoadReport> load_over_postgres(PgSession& session, RecordSource& source,
-                                      const Origin& origin, const Clock& clock,
-                                      PgLoadLimits limits) {
+                                      const Origin& origin, const Clock& clock, PgLoadLimits limits,
+                                      std::optional<PgLoadPatience> patience) {
   // Each row is found by its key: plans that are made while tables are empty must be good when this
   // very load has filled them.
   TRY(session.run_text("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"));
-  Result<LoadReport> report = load_in_transaction(session, source, origin, clock, limits);
+  Result<LoadReport> report = load_in_transaction(session, source, origin, clock, limits, patience);
   if (!report) {
     session.roll_back();
     if (report.error().code == Code::invalid_argument) return report;

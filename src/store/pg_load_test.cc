@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "model.h"
@@ -226,6 +227,40 @@ TEST_F(PgLoad, ReportsTheFirstBadRecordAndAppliesNone) {
   }
   EXPECT_EQ(dump(*session), std::vector<core::Record>{company_of(1)});
   EXPECT_EQ(head("revision"), "1");
+}
+
+TEST_F(PgLoad, WithPatienceWaitsForOthersOnlySoLong) {
+  must(load(*session, small_company()));
+  const auto other = database.connect();
+  const auto load_for = [&](PgLoadPatience patience) {
+    ListedRecords source({user_of(9)});
+    return load_over_postgres(
+        *session, source, {make_request_id(), "K"}, [] { return Time{6}; }, {}, patience);
+  };
+  const std::chrono::milliseconds little(50), much(60'000);
+  const struct {
+    const char* taken;
+    PgLoadPatience patience;
+    const char* says;
+  } rows[] = {
+      {"SELECT 1 FROM earshot.load_lock FOR UPDATE", {little, much}, "another load is under way"},
+      {"SELECT 1 FROM earshot.companies FOR UPDATE", {much, little}, "(55P03)"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.taken);
+    must(other->begin());
+    must(other->run_text(row.taken));
+    const auto begun = std::chrono::steady_clock::now();
+    const auto refused = load_for(row.patience);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::unavailable);
+    EXPECT_NE(refused.error().message.find("none of the records was applied"), std::string::npos);
+    EXPECT_NE(refused.error().message.find(row.says), std::string::npos) << refused.error().message;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, much / 2);
+    other->roll_back();
+  }
+  EXPECT_EQ(head("revision"), "1");
+  EXPECT_EQ(must(load_for({little, much})).changes, 1U);
 }
 
 TEST_F(PgLoad, LeavesNothingOfACompanyThatWasOnlyAskedFor) {

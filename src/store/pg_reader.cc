@@ -12,6 +12,7 @@ namespace earshot::store {
 namespace {
 
 constexpr std::size_t kReadsTogetherMin = 8;  // are not taken apart
+constexpr std::size_t kPageReadersMax = 64;   // of a batch of pages of changes
 constexpr std::size_t kBatchesMax = 2;        // in flight on a connection; more wait and join
 constexpr std::size_t kLookUpsTogetherMax = 64;
 
@@ -62,8 +63,10 @@ PgReader::~PgReader() {
   for (auto* const reads : {&resting_, &awaiting_directory_}) {
     for (PgReadPtr& read : std::exchange(*reads, {})) answer(std::move(read), closing);
   }
-  for (Shot& shot : std::exchange(parked_, {})) {
-    for (PgReadPtr& read : shot.reads) answer(std::move(read), closing);
+  for (auto* const shots : {&parked_, &arrived_}) {
+    for (Shot& shot : std::exchange(*shots, {})) {
+      for (PgReadPtr& read : shot.reads) answer(std::move(read), closing);
+    }
   }
   for (auto* const look_ups : {&look_ups_, &resting_look_ups_}) {
     for (LookUp& look_up : std::exchange(*look_ups, {})) look_up.done(closing);
@@ -119,9 +122,23 @@ bool PgReader::can_go_alone(const PgPool& pool) const {
   return pool.taken() < taken_max;
 }
 
+// Whose pages of changes are asked for now: companies take turns.
+std::optional<CompanyId> PgReader::choose_changes_company(
+    const std::deque<PgReadPtr>& waiting) const {
+  if (are_changes_under_way_ || !arrived_.empty()) return std::nullopt;
+  std::optional<CompanyId> chosen;
+  for (const PgReadPtr& read : waiting) {
+    if (read->kind != PgRead::Kind::changes) continue;
+    if (read->company != last_of_changes_) return read->company;
+    chosen = read->company;
+  }
+  return chosen;
+}
+
 void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
   // Those that stay keep their order.
   std::deque<PgReadPtr> staying;
+  std::optional<CompanyId> of_changes = choose_changes_company(waiting);
   while (!waiting.empty()) {
     Shot shot;
     shot.pool = &pool;
@@ -140,11 +157,19 @@ void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
       }
       continue;
     }
+    const bool is_changes = kind == PgRead::Kind::changes;
+    if (is_changes && shot.company != of_changes) {
+      staying.push_back(std::move(waiting.front()));
+      waiting.pop_front();
+      continue;
+    }
     const std::size_t free = pool.free_batches(kBatchesMax);
     if (free == 0) break;
     // What waits is shared out. As one large statement it would come back as one, its clients would
     // ask again all at once, and the database and this server would take turns in standing still.
-    const std::size_t reads_max = std::max(kReadsTogetherMin, (waiting.size() + free - 1) / free);
+    const std::size_t reads_max =
+        is_changes ? kPageReadersMax
+                   : std::max(kReadsTogetherMin, (waiting.size() + free - 1) / free);
     shot.connection = pool.least_busy();
     std::size_t calls = 0;
     std::deque<PgReadPtr> others;
@@ -165,6 +190,7 @@ void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
       }
     }
     waiting = std::move(others);
+    if (is_changes) of_changes.reset();
     fire(std::move(shot));
   }
   waiting.insert(waiting.begin(), std::move_iterator(staying.begin()),
@@ -174,6 +200,10 @@ void PgReader::dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool) {
 void PgReader::fire(Shot shot) {
   const auto now = std::chrono::steady_clock::now();
   PgRead& first = *shot.reads.front();
+  if (first.kind == PgRead::Kind::changes) {
+    are_changes_under_way_ = true;
+    last_of_changes_ = shot.company;
+  }
   std::vector<PgQuery> queries = first.queries(shot.reads);
   shot.own_statements = queries.size();
   if (first.loads_directory) add_directory(queries, shot.company, first.wish);
@@ -246,6 +276,7 @@ void PgReader::send_proof(const std::shared_ptr<PgConnection>& connection, Compa
 }
 
 void PgReader::on_shot(Shot shot) {
+  if (shot.reads.front()->kind == PgRead::Kind::changes) are_changes_under_way_ = false;
   if (is_closing_) return retry(std::move(shot.reads), kClosing);
   if (shot.is_alone) shot.pool->give_back(shot.connection);
   dispatch_later();
@@ -327,6 +358,31 @@ std::span<const PgResult> PgReader::Shot::own_results() const {
 }
 
 void PgReader::deliver(Shot shot) {
+  if (shot.reads.front()->kind != PgRead::Kind::changes) {
+    return deliver_some(shot, std::move(shot.reads));
+  }
+  arrived_.push_back(std::move(shot));
+  if (arrived_.size() == 1) deliver_next_later();
+}
+
+void PgReader::deliver_next_later() {
+  loop_.post([this, alive = alive_] {
+    if (*alive) deliver_next();
+  });
+}
+
+void PgReader::deliver_next() {
+  Shot& shot = arrived_.front();
+  std::vector<PgReadPtr> next;
+  next.push_back(std::move(shot.reads.back()));
+  shot.reads.pop_back();
+  deliver_some(shot, std::move(next));
+  if (shot.reads.empty()) arrived_.pop_front();
+  if (!arrived_.empty()) deliver_next_later();
+  dispatch_later();
+}
+
+void PgReader::deliver_some(const Shot& shot, std::vector<PgReadPtr> some) {
   const auto heads_of = [](const PgResult& result) {
     return result.rows() == 0 ? Heads{} : Heads{result.number(0, 0), result.number(0, 1)};
   };
@@ -334,12 +390,12 @@ void PgReader::deliver(Shot shot) {
   const Heads heads = heads_of(results.back());
   if (shot.is_alone && heads_of(shot.reply.results.back()) != heads) {
     // Where the tables are distributed, and their servers were not told that it is one.
-    return retry(std::move(shot.reads), {PgFault::retry_at_once, "it was not of one moment", 0});
+    return retry(std::move(some), {PgFault::retry_at_once, "it was not of one moment", 0});
   }
   const bool of_replica = shot.pool != &pool_;
   if (of_replica) site_.counters.replica_reads.fetch_add(1, std::memory_order_relaxed);
   std::vector<PgReadPtr> reads;
-  for (PgReadPtr& read : shot.reads) {
+  for (PgReadPtr& read : some) {
     if (heads.revision >= read->at_least) {
       reads.push_back(std::move(read));
     } else {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ class PgReader {
   void dispatch();
   void dispatch_later();
   void dispatch_reads(std::deque<PgReadPtr>& waiting, PgPool& pool);
+  std::optional<CompanyId> choose_changes_company(const std::deque<PgReadPtr>& waiting) const;
   bool can_go_alone(const PgPool& pool) const;
   void fire(Shot shot);
   void on_shot(Shot shot);
@@ -80,6 +82,9 @@ class PgReader {
   bool is_proved(const Shot& shot, SteadyTime now) const;
   void look_at_parked(SteadyTime now);
   void deliver(Shot shot);
+  void deliver_some(const Shot& shot, std::vector<PgReadPtr> some);
+  void deliver_next_later();
+  void deliver_next();
   PgDirectories& directories_of(const PgRead::DirectoryWish& wish);
   void go_on(PgReadPtr read, bool of_replica, const Heads& heads);
   void await_directory(PgReadPtr read, bool of_replica);
@@ -97,6 +102,10 @@ class PgReader {
   PgSite& site_;
   bool is_closing_ = false;
   bool is_dispatch_posted_ = false;
+  // Pages of the record are large: one batch of them is asked for at a time, and told before the
+  // next, one reader in each round of the loop. Other reads go between.
+  bool are_changes_under_way_ = false;
+  CompanyId last_of_changes_;
   std::size_t reads_count_ = 0;                // taken and not answered
   std::deque<PgReadPtr> waiting_;              // for the primary
   std::deque<PgReadPtr> waiting_replica_;      // for a replica
@@ -104,7 +113,8 @@ class PgReader {
   std::vector<PgReadPtr> awaiting_directory_;  // that another loads
   std::vector<LookUp> look_ups_;
   std::vector<LookUp> resting_look_ups_;
-  std::vector<Shot> parked_;  // answered by a server that is to be proved the primary
+  std::deque<Shot> parked_;   // answered by a server that is to be proved the primary
+  std::deque<Shot> arrived_;  // pages of changes, told one by one
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted
   std::unique_ptr<PgPool> replicas_;
   PgPool pool_;  // last: its connections' ends still reach the rest

@@ -54,7 +54,7 @@ Status PostgresStore::note_key_uses(std::span<const KeyUse> uses) {
 
 Result<std::vector<KeyUse>> PostgresStore::list_key_uses(CompanyId company) {
   std::vector<KeyUse> uses;
-  TRY(TRY(open_session())
+  TRY(TRY(open_session(site_.options.request_time))
           ->stream(kListKeyUses, PgParams().add(company), [&](const PgResult& row) -> Status {
             uses.push_back({company, std::string(row.text(0, 0)), row.timestamp(0, 1)});
             return {};

@@ -31,6 +31,10 @@ constexpr milliseconds kWatchPatience{2000};  // then a database that says nothi
 constexpr milliseconds kUsageAddedEvery{100};
 constexpr std::chrono::minutes kRefusalsForgottenEvery{10};  // nobody is shown older ones
 constexpr std::chrono::seconds kLoadSilenceMax{600};  // one statement of a load may take long
+constexpr std::chrono::seconds kAskedLoadSilenceMax{
+    60};                                   // those of a request are small: after its waits
+constexpr milliseconds kLoadTurnMin{200};  // that a request waits for the lock of loads
+constexpr milliseconds kBehindLostTurn{1000};
 
 std::uint64_t next_store_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -229,16 +233,41 @@ void PostgresStore::write(GrantCommand command, WriteDone done) {
 }
 
 Result<std::unique_ptr<PgSession>> PostgresStore::open_session() const {
-  return PgSession::open(site_.options.url, {.silence_max = kLoadSilenceMax});
+  return open_session(kLoadSilenceMax);
+}
+
+Result<std::unique_ptr<PgSession>> PostgresStore::open_session(milliseconds silence_max) const {
+  return PgSession::open(site_.options.url, {.silence_max = silence_max});
 }
 
 Result<std::vector<KeyPtr>> PostgresStore::list_keys(std::optional<CompanyId> company) {
-  return list_keys_over_postgres(*TRY(open_session()), company);
+  const auto session = TRY(company ? open_session(site_.options.request_time) : open_session());
+  return list_keys_over_postgres(*session, company);
+}
+
+// A server's requests load one after the other: who comes right behind one that has waited in vain
+// has waited with it.
+milliseconds PostgresStore::load_turn_time() {
+  const std::lock_guard lock(turn_mutex_);
+  const bool is_behind =
+      turn_lost_at_ && SteadyTime::clock::now() - *turn_lost_at_ < kBehindLostTurn;
+  return is_behind ? std::min(kLoadTurnMin, site_.options.request_time)
+                   : site_.options.request_time;
 }
 
 Result<LoadReport> PostgresStore::load(RecordSource& source, const Origin& origin) {
-  LoadReport report =
-      TRY(load_over_postgres(*TRY(open_session()), source, origin, site_.options.clock));
+  const bool is_operators = origin.access_key.empty();
+  std::optional<PgLoadPatience> patience;
+  if (!is_operators) patience = {load_turn_time(), site_.options.request_time};
+  const auto session =
+      TRY(patience ? open_session(patience->row + kAskedLoadSilenceMax) : open_session());
+  Result<LoadReport> loaded =
+      load_over_postgres(*session, source, origin, site_.options.clock, {}, patience);
+  if (!loaded && loaded.error().code == Code::unavailable) {
+    const std::lock_guard lock(turn_mutex_);
+    turn_lost_at_ = SteadyTime::clock::now();
+  }
+  LoadReport report = TRY(std::move(loaded));
   for (const auto& [company, revision] : report.revisions) {
     site_.watchers->tell(company, revision);
   }

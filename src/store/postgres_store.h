@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -68,7 +69,11 @@ class PostgresStore final : public Store {
   template <class Task>
   void with_reader(Task&& task);
   PgReader* own_reader_of(Loop& loop);
+  // For what may be silent for long, or for no longer than this.
   Result<std::unique_ptr<PgSession>> open_session() const;
+  Result<std::unique_ptr<PgSession>> open_session(std::chrono::milliseconds silence_max) const;
+  // How long a load that a request asks for waits for its turn.
+  std::chrono::milliseconds load_turn_time();
   // A connection for usage, kept. To be reset after an error. REQUIRES: usage_mutex_ is held.
   Result<PgSession*> usage_session();
   // Does it again and again until the store closes, after as long as `interval` each time.
@@ -94,6 +99,10 @@ class PostgresStore final : public Store {
   const std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
 
   KeysUnderWay keys_under_way_;
+
+  std::mutex turn_mutex_;
+  std::optional<SteadyTime>
+      turn_lost_at_;  // guarded by turn_mutex_; by a load that others kept off
 
   // Of what is counted and noted now and then.
   std::mutex usage_mutex_;

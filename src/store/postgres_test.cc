@@ -185,6 +185,38 @@ TEST_F(Postgres, MoreThanMayWaitIsRefusedAtOnce) {
   proxy.set_frozen(false);
 }
 
+TEST_F(Postgres, WhatRequestsLoadWaitsForOtherLoadsInTimeAndOperatorsGoOn) {
+  const auto store = open();
+  const auto other = database.connect();
+  store::must(other->begin());
+  store::must(other->run_text("SELECT 1 FROM earshot.load_lock FOR UPDATE"));
+  const auto load = [&](std::uint64_t id, const std::string& access_key) {
+    core::User user;
+    user.id = {id};
+    const std::vector<core::Record> records = {{{1}, false, user}};
+    ListSource source(records);
+    return store->load(source, {make_request_id(), access_key});
+  };
+  auto operators = std::async(std::launch::async, [&] { return load(20, ""); });
+  const auto begun = std::chrono::steady_clock::now();
+  const auto refused = [&] {
+    const auto loaded = load(21, "KEY");
+    ASSERT_FALSE(loaded.has_value());
+    EXPECT_EQ(loaded.error().code, Code::unavailable);
+    EXPECT_NE(loaded.error().message.find("another load is under way"), std::string::npos);
+  };
+  refused();
+  const auto first = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(first, options.request_time);
+  // Those behind it have waited as long.
+  for (int i = 0; i < 3; ++i) refused();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, first + 2 * options.request_time);
+  EXPECT_EQ(operators.wait_for(milliseconds(0)), std::future_status::timeout);
+  other->roll_back();
+  EXPECT_TRUE(operators.get().has_value());
+  EXPECT_TRUE(load(21, "KEY").has_value());
+}
+
 TEST_F(Postgres, AServerThatCannotCommitIsNotBelieved) {
   const auto store = open_far();
   ASSERT_TRUE(give(*store, {1}, {1}).has_value());

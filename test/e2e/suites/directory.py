@@ -5,8 +5,9 @@ import json
 import threading
 import time
 
-from harness import check, check_equal, suite, wait_until
+from harness import check, check_equal, in_threads, suite, wait_until
 from http11 import Closed, basic, build
+from libpq import Session
 from model import facts_of_dump, records_of
 from server import Server
 from suites.records import dump, load
@@ -259,6 +260,60 @@ def knows_last_use(env):
     check_answer(ask(again, "DELETE", KEYS, {"accessKey": "LOADER"}), 200)
     check_answer(put(again, [key("LOADER", DIRECTORY_WRITE)]), 200)
     check_equal(last_used(again, "LOADER"), None, "one that comes back is a new one")
+
+
+def in_seconds(act):
+    begun = time.monotonic()
+    return act(), time.monotonic() - begun
+
+
+@test(
+    "beside an operator's load, what changes the directory or keys gets 503 in time, all at once,"
+    " and keys are listed; the server stops, and another operator's load waits",
+    seconds=90,
+    stores=("postgres",),
+)
+def beside_a_load(env):
+    server = serve(env, "--store-statement-time", "1s", "--store-request-time", "4s")
+    under_way = Session(server.store)
+    env.at_end.callback(under_way.close)
+    under_way.execute("BEGIN; SELECT 1 FROM earshot.load_lock FOR UPDATE", 10)
+    more = lines([{**user, "companyId": "1"} for user in users(3000, 1)])
+    loading = threading.Thread(target=load, args=(env, server.store, more), daemon=True)
+    loading.start()
+    last = {"accessKey": "LOADER"}
+    asks = [
+        lambda: ask(server, "DELETE", KEYS, last),
+        lambda: ask(server, "POST", KEYS, {"replaces": "OTHER"}, authorization=OTHER),
+        lambda: put(server, users(1000, 1)),
+        lambda: put(server, users(2000, 1), OTHER),
+    ]
+    waiting = threading.Thread(
+        target=lambda: answers.extend(in_threads([lambda act=act: in_seconds(act) for act in asks]))
+    )
+    answers = []
+    waiting.start()
+    time.sleep(1)
+    for authorization in (BOSS, OTHER):
+        listed, seconds = in_seconds(lambda: ask(server, "GET", KEYS, authorization=authorization))
+        check_answer(listed, 200)
+        check(seconds < 2, "listed after", seconds, "s")
+    waiting.join(60)
+    for answer, seconds in answers:
+        check_answer(answer, 503, "Service Unavailable")
+        check_equal(answer.field("retry-after"), "1")
+        check(seconds < 10, "503 after", seconds, "s")
+    check("another load is under way" in server.log_text(), "the log does not say why")
+    half = threading.Thread(target=lambda: put(server, users(1000, 1)), daemon=True)
+    half.start()
+    time.sleep(0.5)
+    seconds = in_seconds(server.stop)[1]
+    check(seconds < 10, "stopped after", seconds, "s")
+    check(loading.is_alive(), "the operator's load did not wait")
+    under_way.execute("COMMIT", 10)
+    loading.join(20)
+    ids = {one.get("userId") for one in records_of(dump(env, server.store)) if one["kind"] == "user"}
+    check_equal(ids & {"1000", "2000", "3000"}, {"3000"})
 
 
 @test("killed in the middle of a load, it has all of the records or none", seconds=180)
