@@ -1,4 +1,6 @@
 // What every store does with refusals: see conformance/store_suite.h.
+#include <barrier>
+
 #include "conformance/places.h"
 #include "store/pg_refusals.h"
 
@@ -102,6 +104,56 @@ TEST_P(RefusalsSuite, OfEachCompanyTheNewestStayWhateverTheOthersHave) {
   open();
   keep({flood[4]});
   EXPECT_EQ(details_of(list({1}).refusals), (Texts{"3", "2", "1", "2000", "1999"}));
+}
+
+TEST_P(RefusalsSuite, WhatAnybodyMayCausePushesOutNothingElse) {
+  place_->refusals.per_company = 7;
+  open();
+  load_company({1});
+  const auto of_stranger = [this](CompanyId company, int i) {
+    store::Refusal one = refusal_of(company, now_, std::to_string(i));
+    one.reason = i % 4 == 0 ? "not_kept" : "credentials";
+    return one;
+  };
+  keep({of_stranger({1}, 1), refusal_of({1}, now_, "own"), of_stranger({1}, 2)});
+  for (int i = 3; i < 30; i += 3) {
+    for (const CompanyId company : {CompanyId{1}, CompanyId{0}}) {
+      keep({of_stranger(company, i), of_stranger(company, i + 1), of_stranger(company, i + 2)});
+    }
+  }
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"29", "28", "27", "own"}));
+  // Those of no company are all of that kind.
+  EXPECT_EQ(details_of(list({0}).refusals), (Texts{"29", "28", "27", "26", "25", "24", "23"}));
+  keep({refusal_of({1}, now_, "own 2")});
+  open();
+  keep({of_stranger({1}, 30)});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"30", "own 2", "29", "28", "own"}));
+  // Pages go over what is gone in between.
+  const store::RefusalsView page = list({1}, 0, 4);
+  EXPECT_FALSE(page.is_end);
+  const store::RefusalsView rest = list({1}, page.refusals.back().number, 4);
+  EXPECT_EQ(details_of(rest.refusals), (Texts{"own"}));
+  EXPECT_TRUE(rest.is_end);
+  // The company's own may have all, and then the oldest go, whichever they are.
+  keep({refusal_of({1}, now_, "own 3"), refusal_of({1}, now_, "own 4"),
+        refusal_of({1}, now_, "own 5"), refusal_of({1}, now_, "own 6")});
+  EXPECT_EQ(details_of(list({1}).refusals),
+            (Texts{"own 6", "own 5", "own 4", "own 3", "30", "own 2", "29"}));
+  expect_sound();
+}
+
+TEST_P(RefusalsSuite, WhereOneIsKeptItIsTheNewest) {
+  place_->refusals.per_company = 1;
+  open();
+  load_company({1});
+  store::Refusal of_stranger = refusal_of({1}, now_, "stranger");
+  of_stranger.reason = "credentials";
+  for (int i = 0; i < 2; ++i) {
+    keep({refusal_of({1}, now_, "own")});
+    EXPECT_EQ(details_of(list({1}).refusals), (Texts{"own"}));
+    keep({of_stranger});
+    EXPECT_EQ(details_of(list({1}).refusals), (Texts{"stranger"}));
+  }
 }
 
 TEST_P(RefusalsSuite, OldOnesAreNotShown) {
@@ -238,25 +290,36 @@ TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
 }
 
-TEST(PgRefusals, NoTwoServersGiveTheSameNumber) {
-  constexpr std::size_t kServers = 4, kTimes = 25;
+// They begin behind the same last one, and delete the same.
+TEST(PgRefusals, ManyServersKeepTheirsAtTheSameMoment) {
+  constexpr std::size_t kServers = 16, kTimes = 20, kAtOnce = 3, kMax = 400;
   PostgresPlace place;
-  std::vector<std::unique_ptr<store::Store>> servers;
-  for (std::size_t i = 0; i < kServers; ++i) servers.push_back(place.open(wall_now));
-  std::atomic<std::size_t> kept{0};
+  place.refusals.per_company = kMax;
+  const auto store = place.open(wall_now);
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+  std::barrier moment(kServers);
   std::vector<std::thread> threads;
-  for (const auto& server : servers) {
-    threads.emplace_back([&] {
+  for (std::size_t i = 0; i < kServers; ++i) {
+    threads.emplace_back([&, i] {
+      const auto session = place.database.connect();
       for (std::size_t j = 0; j < kTimes; ++j) {
-        kept +=
-            server->keep_refusals(std::vector{refusal_of({0}, wall_now().micros, "x")}).has_value();
+        const std::int64_t now = wall_now().micros;
+        std::vector<store::Refusal> refusals(kAtOnce, refusal_of({1}, now, "x"));
+        if (i % 2 == 0) refusals[0].reason = "credentials";
+        refusals.push_back(refusal_of({0}, now, "of nobody"));
+        moment.arrive_and_wait();
+        const Status kept =
+            store::keep_refusals_over_postgres(*session, refusals, place.refusals, Time{now});
+        EXPECT_TRUE(kept.has_value()) << kept.error().message;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  // Who loses the number again and again gives up; that is told, and seldom.
-  EXPECT_GT(kept, kServers * kTimes / 2);
-  EXPECT_EQ(place.database.ask("SELECT count(*) FROM earshot.refusals"), std::to_string(kept));
+  // What servers that ran at the same time did not see of each other goes with the next.
+  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({1}, 1, "last")}).has_value());
+  const std::string count = "SELECT count(*) FROM earshot.refusals WHERE company_id = ";
+  EXPECT_EQ(place.database.ask(count + "1"), std::to_string(kMax));
+  EXPECT_EQ(place.database.ask(count + "0"), std::to_string(kServers * kTimes));
 }
 
 }  // namespace earshot::test
