@@ -290,6 +290,23 @@ TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
 }
 
+TEST(PgRefusals, WaitForNobodyWhoDeletesTheSame) {
+  PostgresPlace place;
+  const auto store = place.open(wall_now);
+  const std::vector<store::Refusal> both = {refusal_of({0}, 1, "a"), refusal_of({0}, 1, "b")};
+  ASSERT_TRUE(store->keep_refusals(both).has_value());
+  const auto other = place.database.connect();
+  store::must(other->run_text("BEGIN; DELETE FROM earshot.refusals WHERE detail = 'a'"));
+  const auto session = place.database.connect({.silence_max = std::chrono::seconds(5)});
+  const Status kept =
+      store::keep_refusals_over_postgres(*session, both, {.per_company = 1}, wall_now());
+  EXPECT_TRUE(kept.has_value()) << kept.error().message;
+  other->roll_back();
+  EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',' ORDER BY number)"
+                               " FROM earshot.refusals"),
+            "a,b");
+}
+
 // They begin behind the same last one, and delete the same.
 TEST(PgRefusals, ManyServersKeepTheirsAtTheSameMoment) {
   constexpr std::size_t kServers = 16, kTimes = 20, kAtOnce = 3, kMax = 400;
