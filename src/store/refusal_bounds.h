@@ -1,5 +1,5 @@
 // Which refusals anybody may cause, and how many of them are kept: less than all, so that who knows
-// the name of an access key cannot push out what else was refused to its company.
+// the name of an access key cannot push out the newest of what else was refused to its company.
 #pragma once
 
 #include <algorithm>
