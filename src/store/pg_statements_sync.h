@@ -155,19 +155,19 @@ inline constexpr PgStatement kPutRefusals = {
 // company, how many stay. What another server deletes at the same time is left to it: none waits.
 inline constexpr PgStatement kTrimRefusals = {
     "trim_refusals",
-    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number IN"
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number = ANY (ARRAY"
     " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint AND number <="
     " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
-    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED)"};
+    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED))"};
 // company, how many stay of those that anybody may cause (refusal_bounds.h)
 inline constexpr PgStatement kTrimRefusalsOfAnybody = {
     "trim_refusals_of_anybody",
-    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number IN"
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number = ANY (ARRAY"
     " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
     " AND reason IN ('credentials', 'not_kept') AND number <="
     " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
     " AND reason IN ('credentials', 'not_kept')"
-    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED)"};
+    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED))"};
 // company, only before this number, oldest, how many at most -> number, columns
 inline constexpr PgStatement kListRefusals = {
     "list_refusals",
