@@ -29,7 +29,8 @@ bool is_kept(Reason reason);
 
 // Of each interval between two times that they are brought to the store.
 inline constexpr std::size_t kRefusalsOfCompanyMax = 32;  // unlike ones of one company, or of none
-// Of them those that a stranger may cause, so that they cannot push out the company's own.
+// Of them those that a stranger may cause, so that there is room for the company's own. What stays
+// of either in the long run is bounded by the store: store/refusal_bounds.h.
 inline constexpr std::size_t kRefusalsOfCredentialsMax = kRefusalsOfCompanyMax / 2;
 inline constexpr std::size_t kRefusalsMax = 1024;         // of all in a part; but of
 inline constexpr std::size_t kRefusalsSure = 2;           // each company so many come behind that

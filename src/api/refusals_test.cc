@@ -8,6 +8,7 @@
 #include "api/cursor.h"
 #include "api/refusal_log.h"
 #include "api/testing.h"
+#include "store/refusal_bounds.h"
 
 namespace earshot::api {
 namespace {
@@ -94,6 +95,13 @@ TEST(RefusalCollector, WrongSecretsPushNothingElseOut) {
 }
 
 // Strangers, and companies with very many, leave room for one that has few.
+TEST(Refusals, AnybodyMayCauseThoseForCredentialsAndTheirCount) {
+  EXPECT_TRUE(store::may_anybody_cause(reason_name(Reason::credentials)));
+  EXPECT_TRUE(store::may_anybody_cause(kNotKept));
+  EXPECT_FALSE(store::may_anybody_cause(reason_name(Reason::scope)));
+  EXPECT_FALSE(store::may_anybody_cause(reason_name(Reason::unknown_calls)));
+}
+
 TEST(RefusalCollector, NobodyPushesOutAnother) {
   RefusalCollector collector;
   constexpr std::uint64_t kLoud = 200;

@@ -1,10 +1,12 @@
 // Refusals that are kept: rows of their own, written by whoever brings them and not by the
-// committer. The rows of a company have numbers without gaps, so that how many there are is known
-// without counting, and the oldest are deleted without being read.
+// committer. How many rows a company has is counted once, when the first of them since the start is
+// brought, and known from then on; the oldest are found without reading what was deleted.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "store/embedded_store.h"
+#include "store/refusal_bounds.h"
 #include "store/refusal_rows.h"
 
 namespace earshot::store {
@@ -16,62 +18,111 @@ std::string refusals_prefix(CompanyId company) { return encode_company_key(kRefu
 
 }  // namespace
 
-// Where the rows of a company begin and end. REQUIRES: refusals_mutex_ is held.
-Result<EmbeddedStore::RefusalNumbers*> EmbeddedStore::find_refusals(CompanyId company) {
+// What is known of the rows of a company. REQUIRES: refusals_mutex_ is held.
+Result<EmbeddedStore::RefusalRows*> EmbeddedStore::find_refusals(CompanyId company) {
   const auto known = refusals_.find(company);
   if (known != refusals_.end()) return &known->second;
-  RefusalNumbers numbers;
+  RefusalRows found;
   const std::string prefix = refusals_prefix(company);
   const auto rows = rocks_->iterate(Family::meta);
-  rows->Seek(prefix);
-  if (rows->Valid() && rows->key().starts_with(prefix)) {
-    const auto first = decode_refusal_key(view(rows->key()));
-    rows->SeekForPrev(encode_key(RefusalKey{company, ~std::uint64_t{0}}));
-    const auto last = rows->Valid() ? decode_refusal_key(view(rows->key())) : std::nullopt;
-    if (!rows->status().ok()) return from_rocksdb(rows->status(), "finding refusals");
-    if (!first || !last || last->company != company) return corrupt("meta");
-    numbers = {first->number, last->number + 1};
+  for (rows->Seek(prefix); rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
+    const auto key = decode_refusal_key(view(rows->key()));
+    const auto kept = decode_refusal(company, view(rows->value()));
+    if (!key || !kept) return corrupt("meta");
+    if (found.count == 0) found.first = key->number;
+    found.next = key->number + 1;
+    found.add(*kept);
   }
   if (!rows->status().ok()) return from_rocksdb(rows->status(), "finding refusals");
-  return &refusals_.emplace(company, numbers).first->second;
+  return &refusals_.emplace(company, found).first->second;
+}
+
+void EmbeddedStore::RefusalRows::add(const Refusal& refusal) {
+  ++count;
+  if (may_anybody_cause(refusal.reason)) ++of_anybody;
 }
 
 Status EmbeddedStore::write_refusals(rocksdb::WriteBatch& batch) {
-  // Not synced: what a crash undoes is worth no wait. In the order of the log, so that no number is
-  // missing in between.
+  // Not synced: what a crash undoes is worth no wait.
   const rocksdb::Status written = rocks_->write(batch, false);
   batch.Clear();
   if (written.ok()) return {};
-  refusals_.clear();  // nobody knows what is there
   return from_rocksdb(written, "keeping refusals");
 }
 
 Status EmbeddedStore::keep_refusals(std::span<const Refusal> refusals) {
   if (const auto refused = refusal()) return *refused;
-  rocksdb::ColumnFamilyHandle* const meta = rocks_->family(Family::meta);
-  const Time now = options_.clock();
   const std::lock_guard lock(refusals_mutex_);
+  const Status kept = put_refusals(refusals);
+  if (!kept) refusals_.clear();  // nobody knows what is there
+  return kept;
+}
+
+Status EmbeddedStore::put_refusals(std::span<const Refusal> refusals) {
+  const Time now = options_.clock();
+  std::set<CompanyId> companies;
   rocksdb::WriteBatch batch;
   for (const Refusal& one : refusals) {
     // One that was removed meanwhile has no keys any more, and is to leave nothing behind.
     const bool is_there = one.company.value == 0 || !keys_.list(one.company).empty();
     if (!is_there) continue;
-    const Result<RefusalNumbers*> found = find_refusals(one.company);
-    if (!found) {
-      refusals_.clear();  // the numbers given so far are not written
-      return found.error();
-    }
-    RefusalNumbers& numbers = **found;
-    if (numbers.begin == numbers.end) {
+    companies.insert(one.company);
+    RefusalRows& rows = *TRY(find_refusals(one.company));
+    if (rows.count == 0) {
       // Numbers that were given before are not given again.
       const auto least = static_cast<std::uint64_t>(std::max<std::int64_t>(now.micros, 1));
-      numbers.begin = numbers.end = std::max(numbers.end, least);
+      rows.next = std::max(rows.next, least);
     }
-    batch.Put(meta, encode_key(RefusalKey{one.company, numbers.end++}), encode_value(one));
-    while (numbers.end - numbers.begin > options_.refusals.per_company) {
-      batch.Delete(meta, encode_key(RefusalKey{one.company, numbers.begin++}));
-    }
+    batch.Put(rocks_->family(Family::meta), encode_key(RefusalKey{one.company, rows.next++}),
+              encode_value(one));
+    rows.add(one);
   }
+  if (companies.empty()) return {};
+  TRY(write_refusals(batch));
+  for (const CompanyId company : companies) TRY(trim_refusals(company));
+  return {};
+}
+
+// Deletes the oldest of those that are too many. REQUIRES: refusals_mutex_ is held.
+Status EmbeddedStore::trim_refusals(CompanyId company) {
+  RefusalRows& rows = *TRY(find_refusals(company));
+  const std::size_t of_anybody_max = refusals_of_anybody_max(company, options_.refusals);
+  const std::size_t max = options_.refusals.per_company;
+  if (rows.of_anybody > of_anybody_max) {
+    TRY(delete_refusals(company, rows, rows.first_of_anybody, [&](const Refusal& one) {
+      if (rows.of_anybody <= of_anybody_max) return Fate::stays_with_all_later;
+      return may_anybody_cause(one.reason) ? Fate::goes : Fate::stays;
+    }));
+  }
+  if (rows.count <= max) return {};
+  return delete_refusals(company, rows, rows.first, [&](const Refusal&) {
+    return rows.count > max ? Fate::goes : Fate::stays_with_all_later;
+  });
+}
+
+// Deletes rows of a company, the oldest first. Begins at the number `first` and advances it behind
+// what was looked at, so that no row is read twice. REQUIRES: refusals_mutex_ is held, `first` is
+// of `known`.
+Status EmbeddedStore::delete_refusals(CompanyId company, RefusalRows& known, std::uint64_t& first,
+                                      const std::function<Fate(const Refusal&)>& fate_of) {
+  const std::string prefix = refusals_prefix(company);
+  rocksdb::WriteBatch batch;
+  const auto rows = rocks_->iterate(Family::meta);
+  rows->Seek(encode_key(RefusalKey{company, first}));
+  for (; rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
+    const auto key = decode_refusal_key(view(rows->key()));
+    const auto kept = decode_refusal(company, view(rows->value()));
+    if (!key || !kept) return corrupt("meta");
+    const Fate fate = fate_of(*kept);
+    if (fate == Fate::stays_with_all_later) break;
+    first = key->number + 1;
+    if (fate == Fate::stays) continue;
+    --known.count;
+    if (may_anybody_cause(kept->reason)) --known.of_anybody;
+    batch.Delete(rocks_->family(Family::meta), rows->key());
+    if (batch.Count() == kRefusalsForgottenAtOnce) TRY(write_refusals(batch));
+  }
+  if (!rows->status().ok()) return from_rocksdb(rows->status(), "forgetting refusals");
   return batch.Count() == 0 ? Status() : write_refusals(batch);
 }
 
@@ -98,7 +149,7 @@ Result<RefusalsView> EmbeddedStore::list_refusals(const RefusalsCommand& command
 }
 
 Status EmbeddedStore::forget_refusals_of(CompanyId company) {
-  return forget_refusals_before(company, ~std::uint64_t{0});
+  return forget_refusals_before(company, Time{INT64_MAX});
 }
 
 // The oldest of each company are the first, so that nothing is read of what stays.
@@ -109,15 +160,9 @@ Status EmbeddedStore::forget_old_refusals() {
   for (rows->Seek(all); rows->Valid() && rows->key().starts_with(all);) {
     const auto first = decode_refusal_key(view(rows->key()));
     if (!first) return corrupt("meta");
-    std::uint64_t end = first->number;
-    for (; rows->Valid() && rows->key().starts_with(refusals_prefix(first->company));
-         rows->Next()) {
-      const auto kept = decode_refusal(first->company, view(rows->value()));
-      if (!kept) return corrupt("meta");
-      if (kept->time >= oldest) break;
-      ++end;
-    }
-    if (end > first->number) TRY(forget_refusals_before(first->company, end));
+    const auto kept = decode_refusal(first->company, view(rows->value()));
+    if (!kept) return corrupt("meta");
+    if (kept->time < oldest) TRY(forget_refusals_before(first->company, oldest));
     if (first->company.value == ~std::uint64_t{0}) break;
     rows->Seek(refusals_prefix({first->company.value + 1}));
   }
@@ -125,15 +170,16 @@ Status EmbeddedStore::forget_old_refusals() {
   return {};
 }
 
-Status EmbeddedStore::forget_refusals_before(CompanyId company, std::uint64_t number) {
+Status EmbeddedStore::forget_refusals_before(CompanyId company, Time oldest) {
   const std::lock_guard lock(refusals_mutex_);
-  RefusalNumbers& numbers = *TRY(find_refusals(company));
-  rocksdb::WriteBatch batch;
-  while (numbers.begin < std::min(number, numbers.end)) {
-    batch.Delete(rocks_->family(Family::meta), encode_key(RefusalKey{company, numbers.begin++}));
-    if (batch.Count() == kRefusalsForgottenAtOnce) TRY(write_refusals(batch));
-  }
-  return batch.Count() == 0 ? Status() : write_refusals(batch);
+  RefusalRows not_met;  // who brings the first one counts
+  const auto met = refusals_.find(company);
+  RefusalRows& rows = met == refusals_.end() ? not_met : met->second;
+  const Status done = delete_refusals(company, rows, rows.first, [oldest](const Refusal& one) {
+    return one.time < oldest ? Fate::goes : Fate::stays_with_all_later;
+  });
+  if (!done) refusals_.clear();  // nobody knows what is there
+  return done;
 }
 
 }  // namespace earshot::store

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -123,7 +124,7 @@ class EmbeddedStore final : public Store {
 
  private:
   using Job = CommitQueue::Job;
-  struct RefusalNumbers;
+  struct RefusalRows;
 
   EmbeddedStore(EmbeddedOptions options, int lock_file, std::unique_ptr<Rocks> rocks);
 
@@ -212,10 +213,15 @@ class EmbeddedStore final : public Store {
   Ground ground();
 
   // Refusals that were kept.
-  Result<RefusalNumbers*> find_refusals(CompanyId company);
+  enum class Fate { goes, stays, stays_with_all_later };
+  Result<RefusalRows*> find_refusals(CompanyId company);
+  Status put_refusals(std::span<const Refusal> refusals);
   Status write_refusals(rocksdb::WriteBatch& batch);
+  Status trim_refusals(CompanyId company);
+  Status delete_refusals(CompanyId company, RefusalRows& known, std::uint64_t& first,
+                         const std::function<Fate(const Refusal&)>& fate_of);
   Status forget_refusals_of(CompanyId company);
-  Status forget_refusals_before(CompanyId company, std::uint64_t number);
+  Status forget_refusals_before(CompanyId company, Time oldest);
   Status forget_old_refusals();
 
   Status check_space();
@@ -250,12 +256,15 @@ class EmbeddedStore final : public Store {
   std::mutex usage_mutex_;
   std::mutex key_uses_mutex_;
 
-  // The numbers of the rows of a company: from `begin` on, up to before `end`.
-  struct RefusalNumbers {
-    std::uint64_t begin = 0, end = 0;
+  // What is known of the rows of a company.
+  struct RefusalRows {
+    std::uint64_t next = 0;                         // behind the number of the last one
+    std::size_t count = 0, of_anybody = 0;          // as may_anybody_cause() says
+    std::uint64_t first = 0, first_of_anybody = 0;  // none of these has a lesser number
+    void add(const Refusal& refusal);
   };
   std::mutex refusals_mutex_;
-  std::unordered_map<CompanyId, RefusalNumbers> refusals_;  // guarded by it; of those met so far
+  std::unordered_map<CompanyId, RefusalRows> refusals_;  // guarded by it; of those met so far
 
   std::atomic<std::uint64_t> commits_{0}, committed_changes_{0}, restarts_{0};
 

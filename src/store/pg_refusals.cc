@@ -1,22 +1,37 @@
 #include "store/pg_refusals.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "store/pg_statements_sync.h"
+#include "store/refusal_bounds.h"
 
 namespace earshot::store {
 namespace {
 
 constexpr int kRefusalTries = 5;  // where other servers take the same numbers
+// So many numbers for each one may be left out before them, so that servers that begin behind the
+// same last one seldom take the same.
+constexpr std::uint64_t kRefusalGap = 1000;
 constexpr std::string_view kUniqueViolation = "23505";
 
 using RefusalsByCompany = std::map<CompanyId, std::vector<const Refusal*>>;
 
+std::uint64_t choose_gap(std::size_t refusals) {
+  std::array<std::uint8_t, 4> bytes{};
+  fill_random(bytes);
+  std::uint64_t random = 0;
+  for (const std::uint8_t byte : bytes) random = random << 8 | byte;
+  return random % (kRefusalGap * refusals);
+}
+
 PgCall insertion_of(CompanyId company, std::uint64_t last_number,
                     const std::vector<const Refusal*>& refusals) {
+  last_number += choose_gap(refusals.size());
   std::vector<std::uint64_t> numbers, requests;
   std::vector<std::optional<Time>> times;
   std::vector<std::string> reasons, operations, access_keys, addresses, ids, details;
@@ -69,8 +84,11 @@ Status keep_in_transaction(PgSession& session, const RefusalsByCompany& by_compa
   for (std::size_t i = 0; i < companies.size(); ++i) {
     // One that was removed meanwhile is to leave nothing behind.
     if (!is_there[i]) continue;
-    changes.push_back(insertion_of(companies[i], last[i], by_company.at(companies[i])));
-    changes.push_back({&kTrimRefusals, PgParams().add(companies[i]).add(limits.per_company)});
+    const CompanyId company = companies[i];
+    changes.push_back(insertion_of(company, last[i], by_company.at(company)));
+    changes.push_back({&kTrimRefusalsOfAnybody,
+                       PgParams().add(company).add(refusals_of_anybody_max(company, limits))});
+    changes.push_back({&kTrimRefusals, PgParams().add(company).add(limits.per_company)});
   }
   return changes.empty() ? Status() : session.run_all(changes);
 }

@@ -152,12 +152,22 @@ inline constexpr PgStatement kPutRefusals = {
     " remote_address, request_id, detail, requests) SELECT $1::bigint, n.* FROM"
     " unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],"
     " $8::text[], $9::text[], $10::bigint[]) AS n"};
-// company, how many stay
+// company, how many stay. What another server deletes at the same time is left to it: none waits.
 inline constexpr PgStatement kTrimRefusals = {
     "trim_refusals",
-    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number <="
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number = ANY (ARRAY"
+    " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint AND number <="
     " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
-    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1)"};
+    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED))"};
+// company, how many stay of those that anybody may cause (refusal_bounds.h)
+inline constexpr PgStatement kTrimRefusalsOfAnybody = {
+    "trim_refusals_of_anybody",
+    "DELETE FROM earshot.refusals WHERE company_id = $1::bigint AND number = ANY (ARRAY"
+    " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
+    " AND reason IN ('credentials', 'not_kept') AND number <="
+    " (SELECT number FROM earshot.refusals WHERE company_id = $1::bigint"
+    " AND reason IN ('credentials', 'not_kept')"
+    " ORDER BY number DESC OFFSET $2::bigint LIMIT 1) FOR UPDATE SKIP LOCKED))"};
 // company, only before this number, oldest, how many at most -> number, columns
 inline constexpr PgStatement kListRefusals = {
     "list_refusals",
@@ -617,6 +627,7 @@ inline constexpr std::array kCompanyStatements = {
     &kFindLastRefusal,
     &kPutRefusals,
     &kTrimRefusals,
+    &kTrimRefusalsOfAnybody,
     &kListRefusals,
     &kForgetOldRefusals,
     &kForgetRefusalsOfCompany,

@@ -1,4 +1,6 @@
 // What every store does with refusals: see conformance/store_suite.h.
+#include <barrier>
+
 #include "conformance/places.h"
 #include "store/embedded_store.h"
 #include "store/failing_env_testing.h"
@@ -104,6 +106,56 @@ TEST_P(RefusalsSuite, OfEachCompanyTheNewestStayWhateverTheOthersHave) {
   open();
   keep({flood[4]});
   EXPECT_EQ(details_of(list({1}).refusals), (Texts{"3", "2", "1", "2000", "1999"}));
+}
+
+TEST_P(RefusalsSuite, WhatAnybodyMayCausePushesOutNothingElse) {
+  place_->refusals.per_company = 7;
+  open();
+  load_company({1});
+  const auto of_stranger = [this](CompanyId company, int i) {
+    store::Refusal one = refusal_of(company, now_, std::to_string(i));
+    one.reason = i % 4 == 0 ? "not_kept" : "credentials";
+    return one;
+  };
+  keep({of_stranger({1}, 1), refusal_of({1}, now_, "own"), of_stranger({1}, 2)});
+  for (int i = 3; i < 30; i += 3) {
+    for (const CompanyId company : {CompanyId{1}, CompanyId{0}}) {
+      keep({of_stranger(company, i), of_stranger(company, i + 1), of_stranger(company, i + 2)});
+    }
+  }
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"29", "28", "27", "own"}));
+  // Those of no company are all of that kind.
+  EXPECT_EQ(details_of(list({0}).refusals), (Texts{"29", "28", "27", "26", "25", "24", "23"}));
+  keep({refusal_of({1}, now_, "own 2")});
+  open();
+  keep({of_stranger({1}, 30)});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"30", "own 2", "29", "28", "own"}));
+  // Pages go over what is gone in between.
+  const store::RefusalsView page = list({1}, 0, 4);
+  EXPECT_FALSE(page.is_end);
+  const store::RefusalsView rest = list({1}, page.refusals.back().number, 4);
+  EXPECT_EQ(details_of(rest.refusals), (Texts{"own"}));
+  EXPECT_TRUE(rest.is_end);
+  // The company's own may have all, and then the oldest go, whichever they are.
+  keep({refusal_of({1}, now_, "own 3"), refusal_of({1}, now_, "own 4"),
+        refusal_of({1}, now_, "own 5"), refusal_of({1}, now_, "own 6")});
+  EXPECT_EQ(details_of(list({1}).refusals),
+            (Texts{"own 6", "own 5", "own 4", "own 3", "30", "own 2", "29"}));
+  expect_sound();
+}
+
+TEST_P(RefusalsSuite, WhereOneIsKeptItIsTheNewest) {
+  place_->refusals.per_company = 1;
+  open();
+  load_company({1});
+  store::Refusal of_stranger = refusal_of({1}, now_, "stranger");
+  of_stranger.reason = "credentials";
+  for (int i = 0; i < 2; ++i) {
+    keep({refusal_of({1}, now_, "own")});
+    EXPECT_EQ(details_of(list({1}).refusals), (Texts{"own"}));
+    keep({of_stranger});
+    EXPECT_EQ(details_of(list({1}).refusals), (Texts{"stranger"}));
+  }
 }
 
 TEST_P(RefusalsSuite, OldOnesAreNotShown) {
@@ -307,54 +359,53 @@ TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
 }
 
-// While this one writes, another commits the number that it has found to be the next.
-TEST(PgRefusals, ANumberThatAnotherServerTookIsNoReasonToLoseARefusal) {
+TEST(PgRefusals, WaitForNobodyWhoDeletesTheSame) {
   PostgresPlace place;
   const auto store = place.open(wall_now);
-  const std::vector<store::Refusal> first = {refusal_of({0}, wall_now().micros, "first")};
-  const std::vector<store::Refusal> last = {refusal_of({0}, wall_now().micros, "last")};
-  ASSERT_TRUE(store->keep_refusals(first).has_value());
+  const std::vector<store::Refusal> both = {refusal_of({0}, 1, "a"), refusal_of({0}, 1, "b")};
+  ASSERT_TRUE(store->keep_refusals(both).has_value());
   const auto other = place.database.connect();
-  store::must(other->run_text(
-      "BEGIN; INSERT INTO earshot.refusals (company_id, number, at, reason, operation, access_key,"
-      " remote_address, request_id, detail, requests) SELECT company_id, number + 1, at, reason,"
-      " operation, access_key, remote_address, request_id, 'of another', requests"
-      " FROM earshot.refusals"));
-  auto kept = std::async(std::launch::async, [&] { return store->keep_refusals(last); });
-  const auto waits = [&] {
-    return place.database.ask(
-               "SELECT count(*)::text FROM pg_stat_activity WHERE"
-               " datname = current_database() AND wait_event_type = 'Lock'") != "0";
-  };
-  for (int i = 0; i < 300 && !waits(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  store::must(other->run_text("COMMIT"));
-  const Status done = kept.get();
-  EXPECT_TRUE(done.has_value()) << done.error().message;
-  EXPECT_EQ(details_of(store->list_refusals({{0}, 0, 10})->refusals),
-            (Texts{"last", "of another", "first"}));
+  store::must(other->run_text("BEGIN; DELETE FROM earshot.refusals WHERE detail = 'a'"));
+  const auto session = place.database.connect({.silence_max = std::chrono::seconds(5)});
+  const Status kept =
+      store::keep_refusals_over_postgres(*session, both, {.per_company = 1}, wall_now());
+  EXPECT_TRUE(kept.has_value()) << kept.error().message;
+  other->roll_back();
+  EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',' ORDER BY number)"
+                               " FROM earshot.refusals"),
+            "a,b");
 }
 
-TEST(PgRefusals, NoTwoServersGiveTheSameNumber) {
-  constexpr std::size_t kServers = 4, kTimes = 25;
+// They begin behind the same last one, and delete the same.
+TEST(PgRefusals, ManyServersKeepTheirsAtTheSameMoment) {
+  constexpr std::size_t kServers = 16, kTimes = 20, kAtOnce = 3, kMax = 400;
   PostgresPlace place;
-  std::vector<std::unique_ptr<store::Store>> servers;
-  for (std::size_t i = 0; i < kServers; ++i) servers.push_back(place.open(wall_now));
-  std::atomic<std::size_t> kept{0};
+  place.refusals.per_company = kMax;
+  const auto store = place.open(wall_now);
+  ASSERT_TRUE(load_now(*store, {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+  std::barrier moment(kServers);
   std::vector<std::thread> threads;
-  for (const auto& server : servers) {
-    threads.emplace_back([&] {
+  for (std::size_t i = 0; i < kServers; ++i) {
+    threads.emplace_back([&, i] {
+      const auto session = place.database.connect();
       for (std::size_t j = 0; j < kTimes; ++j) {
-        kept +=
-            server->keep_refusals(std::vector{refusal_of({0}, wall_now().micros, "x")}).has_value();
+        const std::int64_t now = wall_now().micros;
+        std::vector<store::Refusal> refusals(kAtOnce, refusal_of({1}, now, "x"));
+        if (i % 2 == 0) refusals[0].reason = "credentials";
+        refusals.push_back(refusal_of({0}, now, "of nobody"));
+        moment.arrive_and_wait();
+        const Status kept =
+            store::keep_refusals_over_postgres(*session, refusals, place.refusals, Time{now});
+        EXPECT_TRUE(kept.has_value()) << kept.error().message;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  // Who loses the number again and again gives up; that is told, and seldom.
-  EXPECT_GT(kept, kServers * kTimes / 2);
-  EXPECT_EQ(place.database.ask("SELECT count(*) FROM earshot.refusals"), std::to_string(kept));
+  // What servers that ran at the same time did not see of each other goes with the next.
+  ASSERT_TRUE(store->keep_refusals(std::vector{refusal_of({1}, 1, "last")}).has_value());
+  const std::string count = "SELECT count(*) FROM earshot.refusals WHERE company_id = ";
+  EXPECT_EQ(place.database.ask(count + "1"), std::to_string(kMax));
+  EXPECT_EQ(place.database.ask(count + "0"), std::to_string(kServers * kTimes));
 }
 
 }  // namespace earshot::test

@@ -15,6 +15,8 @@ CREATE TABLE earshot.refusals (
   PRIMARY KEY (company_id, number)
 );
 CREATE INDEX refusals_by_time ON earshot.refusals (at);
+CREATE INDEX refusals_of_anybody ON earshot.refusals (company_id, number)
+  WHERE reason IN ('credentials', 'not_kept');
 COMMENT ON TABLE earshot.refusals IS
   'Requests that were refused, the newest of each company; alike ones of a moment stand as one';
 COMMENT ON COLUMN earshot.refusals.company_id IS '0: of none, since the access key is unknown';
