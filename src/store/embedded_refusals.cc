@@ -2,7 +2,7 @@
 // committer. How many rows a company has is counted once, when the first of them since the start is
 // brought, and known from then on; the oldest are found without reading what was deleted.
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "store/embedded_store.h"
@@ -60,13 +60,13 @@ Status EmbeddedStore::keep_refusals(std::span<const Refusal> refusals) {
 
 Status EmbeddedStore::put_refusals(std::span<const Refusal> refusals) {
   const Time now = options_.clock();
-  std::set<CompanyId> companies;
+  std::map<CompanyId, bool> are_there;
   rocksdb::WriteBatch batch;
   for (const Refusal& one : refusals) {
-    // One that was removed meanwhile has no keys any more, and is to leave nothing behind.
-    const bool is_there = one.company.value == 0 || !keys_.list(one.company).empty();
-    if (!is_there) continue;
-    companies.insert(one.company);
+    // One that was removed meanwhile is to leave nothing behind.
+    const auto [place, is_new] = are_there.try_emplace(one.company, one.company.value == 0);
+    if (is_new && !place->second) place->second = TRY(has_company(one.company));
+    if (!place->second) continue;
     RefusalRows& rows = *TRY(find_refusals(one.company));
     if (rows.count == 0) {
       // Numbers that were given before are not given again.
@@ -77,9 +77,11 @@ Status EmbeddedStore::put_refusals(std::span<const Refusal> refusals) {
               encode_value(one));
     rows.add(one);
   }
-  if (companies.empty()) return {};
+  if (batch.Count() == 0) return {};
   TRY(write_refusals(batch));
-  for (const CompanyId company : companies) TRY(trim_refusals(company));
+  for (const auto& [company, is_there] : are_there) {
+    if (is_there) TRY(trim_refusals(company));
+  }
   return {};
 }
 

@@ -181,6 +181,7 @@ class EmbeddedStore final : public Store {
                                 const Removals& removals);
   Result<UserCallsView> find_user_calls(const UserCallsCommand& command);
   Result<ThingView> find_thing(const ThingCommand& command);
+  Result<bool> has_company(CompanyId company);
   // The later of the clock and the time of what was read: no clock that is put back revives what
   // had expired.
   Time judging_time(Time of_revision) const { return std::max(options_.clock(), of_revision); }

@@ -24,22 +24,30 @@ Result<std::optional<core::Record>> find_call(const Snapshot& snapshot, const Re
   return std::optional<core::Record>({company, false, std::move(*row->call)});
 }
 
-Result<std::optional<core::Record>> find_user(const Snapshot& snapshot, const Removals& removals,
-                                              CompanyId company, UserId id) {
-  const std::string prefix = encode_thing_prefix(company, ThingKind::user, id.value);
+// None where the thing is not there.
+Result<std::optional<std::string>> find_body(const Snapshot& snapshot, const Removals& removals,
+                                             CompanyId company, ThingKind kind, std::uint64_t id) {
+  const std::string prefix = encode_thing_prefix(company, kind, id);
   const auto rows = snapshot.iterate(Family::directory);
   rows->Seek(slice(prefix));  // the newest version
-  if (!rows->status().ok()) return from_rocksdb(rows->status(), "reading a user");
+  if (!rows->status().ok()) return from_rocksdb(rows->status(), "reading a thing");
   if (!rows->Valid() || !rows->key().starts_with(slice(prefix))) {
-    return std::optional<core::Record>();
+    return std::optional<std::string>();
   }
   const auto key = decode_directory_key(view(rows->key()));
   const auto value = decode_directory_value(view(rows->value()));
   if (!key || !value) return corrupt("directory");
   if (!value->body || removals.company.kills({key->revision, value->n}, kAnyRevision)) {
-    return std::optional<core::Record>();
+    return std::optional<std::string>();
   }
-  auto user = decode_user(id.value, *value->body);
+  return std::optional(std::string(*value->body));
+}
+
+Result<std::optional<core::Record>> find_user(const Snapshot& snapshot, const Removals& removals,
+                                              CompanyId company, UserId id) {
+  const auto body = TRY(find_body(snapshot, removals, company, ThingKind::user, id.value));
+  if (!body) return std::optional<core::Record>();
+  auto user = decode_user(id.value, *body);
   if (!user) return corrupt("directory");
   return std::optional<core::Record>({company, false, std::move(*user)});
 }
@@ -69,6 +77,12 @@ Result<ThingView> EmbeddedStore::find_thing(const ThingCommand& command) {
         TRY(find_user(*snapshot.rows, removals, company, std::get<UserId>(command.thing)));
   }
   return view;
+}
+
+Result<bool> EmbeddedStore::has_company(CompanyId company) {
+  const Snapshot snapshot(*rocks_);
+  const Removals removals = TRY(snapshot.removals(company));
+  return TRY(find_body(snapshot, removals, company, ThingKind::company, company.value)).has_value();
 }
 
 }  // namespace earshot::store

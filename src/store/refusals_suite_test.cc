@@ -196,6 +196,13 @@ TEST_P(RefusalsSuite, GoWithTheirCompany) {
   EXPECT_GT(list({1}).refusals[0].number, before);
 }
 
+// Whoever holds the last one could remove it and with it the traces.
+TEST_P(RefusalsSuite, AreKeptOfACompanyWithoutKeys) {
+  ASSERT_TRUE(load_now(store(), {{{1}, false, core::Company{{1}, "One"}}}).has_value());
+  keep({refusal_of({1}, now_, "a")});
+  EXPECT_EQ(details_of(list({1}).refusals), (Texts{"a"}));
+}
+
 TEST_P(RefusalsSuite, ManyMayBringThemAtOnce) {
   load_company({1});
   constexpr int kThreads = 4, kTimes = 20;
