@@ -45,7 +45,7 @@ struct FeedOptions {
   // Between two tellings of a company's news at least, and as much more for each reader: so that
   // many of them do not take a server's time from its other requests.
   std::chrono::microseconds news_interval{50'000};
-  std::chrono::microseconds news_interval_per_reader{100};
+  std::chrono::microseconds news_interval_per_reader{250};
   std::function<SteadyTime()> clock = std::chrono::steady_clock::now;
   bool is_driven = false;  // by calls of run_due(), for tests, and not by a thread
 };

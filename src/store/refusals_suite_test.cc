@@ -366,6 +366,34 @@ TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   EXPECT_EQ(place.database.ask("SELECT string_agg(detail, ',') FROM earshot.refusals"), "new");
 }
 
+// While this one writes, another commits all numbers that it may choose from.
+TEST(PgRefusals, ANumberThatAnotherServerTookIsNoReasonToLoseARefusal) {
+  PostgresPlace place;
+  const auto store = place.open(wall_now);
+  const std::vector<store::Refusal> first = {refusal_of({0}, wall_now().micros, "first")};
+  const std::vector<store::Refusal> last = {refusal_of({0}, wall_now().micros, "last")};
+  ASSERT_TRUE(store->keep_refusals(first).has_value());
+  const auto other = place.database.connect();
+  store::must(other->run_text(
+      "BEGIN; INSERT INTO earshot.refusals (company_id, number, at, reason, operation, access_key,"
+      " remote_address, request_id, detail, requests) SELECT company_id, number + n, at, reason,"
+      " operation, access_key, remote_address, request_id, 'of another', requests"
+      " FROM earshot.refusals, generate_series(1, 1000) AS n"));
+  auto kept = std::async(std::launch::async, [&] { return store->keep_refusals(last); });
+  const auto waits = [&] {
+    return place.database.ask(
+               "SELECT count(*)::text FROM pg_stat_activity WHERE"
+               " datname = current_database() AND wait_event_type = 'Lock'") != "0";
+  };
+  for (int i = 0; i < 300 && !waits(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  store::must(other->run_text("COMMIT"));
+  const Status done = kept.get();
+  EXPECT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_EQ(details_of(store->list_refusals({{0}, 0, 2})->refusals), (Texts{"last", "of another"}));
+}
+
 TEST(PgRefusals, WaitForNobodyWhoDeletesTheSame) {
   PostgresPlace place;
   const auto store = place.open(wall_now);
