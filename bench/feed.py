@@ -19,8 +19,9 @@ STREAMS, STREAMS_QUICK = 1000, 100
 RATES = (10, 100)  # changes a second while streams are open
 PAGES = (100, 1000)  # changes in a page
 PAGED_CHANGES = 2000  # of a revision each
-ARRIVALS, ARRIVALS_QUICK = 200, 10
-ARRIVAL_PAUSE_SECONDS = 0.02
+ARRIVALS, ARRIVALS_QUICK = 40, 5
+# Longer than a server waits between two tellings of a company's changes to 1,000 readers.
+ARRIVAL_PAUSE_SECONDS = 0.4
 GIVES_LAST = 4  # times as long as reads, as in benches.py
 TOLD_SECONDS_MAX = 30
 READ_1 = Closed("read-1", gives=False, things=1, in_flight=64)
