@@ -1,6 +1,7 @@
 #include "store/pg_schema.h"
 
 #include <array>
+#include <chrono>
 #include <thread>
 
 #include "store/pg_statements_sync.h"
@@ -47,9 +48,10 @@ constexpr const char* kMakeVersions =
     " 'The migrations that made these tables, and the release that ran each'";
 
 // Readers are not held up by this lock; another migration is, until this one's end.
-constexpr const char* kTakeTurns =
-    "SET LOCAL lock_timeout = '10min';"
-    "LOCK TABLE earshot.schema_versions IN SHARE ROW EXCLUSIVE MODE";
+constexpr const char* kTakeTurn =
+    "LOCK TABLE earshot.schema_versions IN SHARE ROW EXCLUSIVE MODE NOWAIT";
+constexpr std::chrono::minutes kTurnTime{10};
+constexpr std::chrono::milliseconds kTurnPause{100};
 
 // A statement that waits for a table's lock makes everybody behind it wait too, readers included:
 // rather than queue behind a long transaction it gives up, and tries again.
@@ -86,10 +88,25 @@ Status make_versions(PgSession& session) {
   }
 }
 
+// Begins a transaction in which no other migration does anything. Between two tries there is none:
+// a statement that waits for the lock may have a snapshot of the catalog, and whoever has the lock
+// makes indexes, which wait for all snapshots.
+Status begin_turn(PgSession& session) {
+  const auto until = std::chrono::steady_clock::now() + kTurnTime;
+  for (;;) {
+    TRY(session.begin());
+    const auto taken = session.run_text(kTakeTurn);
+    if (taken) return {};
+    const bool was_in_the_way = session.last_sqlstate() == "55P03";
+    session.roll_back();
+    if (!was_in_the_way || std::chrono::steady_clock::now() >= until) return taken.error();
+    std::this_thread::sleep_for(kTurnPause);
+  }
+}
+
 // Applies the migration that follows the version found, in the transaction that is open. Answers
 // the version that the database is at then.
 Result<int> migrate_in_transaction(PgSession& session) {
-  TRY(session.run_text(kTakeTurns));
   const int version = TRY(find_version(session));
   if (version > migrations().back().version) return too_new(session, version);
   if (version == migrations().back().version) return version;
@@ -109,7 +126,7 @@ Result<int> migrate_in_transaction(PgSession& session) {
 // One step, or none where the database is at our version.
 Result<int> migrate_once(PgSession& session) {
   for (int tries = 1;; ++tries) {
-    TRY(session.begin());
+    TRY(begin_turn(session));
     Result<int> version = migrate_in_transaction(session);
     if (version) {
       const PgEnding ending = session.commit();
@@ -150,10 +167,8 @@ Status make_indexes(PgSession& session, const std::string& url) {
   for (const LargeIndex& index : kLargeIndexes) {
     if (TRY(has_index(session, index))) continue;
     const auto maker = TRY(PgSession::open(url, patient));
-    // Two that make the same index would wait for each other for good. Whoever waits for this lock
-    // has no snapshot that the maker would have to wait for.
-    TRY(session.begin());
-    TRY(session.run_text(kTakeTurns));
+    // Two that make the same index would wait for each other for good.
+    TRY(begin_turn(session));
     if (!TRY(has_index(*maker, index))) {
       TRY(maker->run_text("DROP INDEX CONCURRENTLY IF EXISTS earshot." + std::string(index.name)));
       TRY(maker->run_text("CREATE INDEX CONCURRENTLY " + std::string(index.name) + " ON " +
