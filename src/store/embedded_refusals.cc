@@ -53,7 +53,7 @@ Status EmbeddedStore::write_refusals(rocksdb::WriteBatch& batch) {
 Status EmbeddedStore::keep_refusals(std::span<const Refusal> refusals) {
   if (const auto refused = refusal()) return *refused;
   const std::lock_guard lock(refusals_mutex_);
-  const Status kept = put_refusals(refusals);
+  Status kept = put_refusals(refusals);
   if (!kept) refusals_.clear();  // nobody knows what is there
   return kept;
 }
@@ -177,7 +177,7 @@ Status EmbeddedStore::forget_refusals_before(CompanyId company, Time oldest) {
   RefusalRows not_met;  // who brings the first one counts
   const auto met = refusals_.find(company);
   RefusalRows& rows = met == refusals_.end() ? not_met : met->second;
-  const Status done = delete_refusals(company, rows, rows.first, [oldest](const Refusal& one) {
+  Status done = delete_refusals(company, rows, rows.first, [oldest](const Refusal& one) {
     return one.time < oldest ? Fate::goes : Fate::stays_with_all_later;
   });
   if (!done) refusals_.clear();  // nobody knows what is there
