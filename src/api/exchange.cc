@@ -20,18 +20,6 @@ bool is_sampled(const RequestId& id, double share) {
   return static_cast<double>(die) < share * 4294967296.0;
 }
 
-// What a client wrote into it neither steers a terminal nor is cut within a character.
-void make_line(std::string& text, std::size_t bytes_max) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  if (text.size() <= bytes_max) return;
-  std::size_t end = bytes_max - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  text.resize(end);
-  text += "...";
-}
-
 std::int64_t micros_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
                                                                start)
@@ -232,7 +220,10 @@ void Exchange::keep_refusal(const Problem& problem) {
     const bool is_past = expires_at && *expires_at <= refusal.time;
     refusal.detail = is_past ? "the key has expired" : "another secret than the key's";
   }
-  make_line(refusal.detail, kRefusalDetailBytesMax);
+  if (refusal.detail.size() > kRefusalDetailBytesMax) {
+    refusal.detail.resize(kRefusalDetailBytesMax - 3);  // ASCII: no text of a client's is in it
+    refusal.detail += "...";
+  }
   setting.refusals.collector().add(std::move(refusal));
 }
 
