@@ -169,10 +169,12 @@ def follows_no_more(env):
     server = serve(env)
     cli = audit(env, server.url)
     key = cli("keys", "create", "--scope", "earshot:audit:read").out.strip()
-    follower = Follower(env, server.url, "-n", 0, key=key)
     name = key.split(":")[0]
+    # What it begins with shows that it follows: a give before that would not be told.
+    follower = Follower(env, server.url, "-n", 1, key=key)
+    check_equal(follower.take(1)[0][2], f"put key {name} for earshot:audit:read")
     cli("give", 45, 100)
-    follower.take(1)
+    check_equal(follower.take(1)[0][2], "gave 45 the call 100")
     cli("keys", "revoke", name)
     # The revocation itself may be told before it holds for what is under way.
     code = follower.process.wait(40)
