@@ -55,6 +55,8 @@ LEFTOVER = re.compile(r"\b(?:FIX" + r"ME|TO" + r"DO|XX" + r"X)\b")
 WALL_CLOCK = re.compile(
     r"\bsystem_clock\b|\bCLOCK_REALTIME\b|\bgettimeofday\b|(?<![\w.>])(?:std::|::)?time\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+# Of one name, not an alias.
+USING = re.compile(r"^[ \t]*using (?:::)?(?:\w+::)+(\w+);", re.M)
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 
 
@@ -111,6 +113,12 @@ def check_cpp(path, text, report):
         report("clock", "reads the wall clock; only base/time does, others take a Clock")
     if folder is not None and re.search(r"\busing\s+namespace\s+std\s*;", code):
         report("using", "using namespace std")
+    if path.suffix == ".cc":
+        # clang-tidy sees it only in a file that it reads alone.
+        others = USING.sub("", code)
+        for name in USING.findall(code):
+            if not re.search(rf"\b{name}\b", others):
+                report("unused", f"does not use its using of {name}")
 
 
 def check_text(path, text, report):
@@ -182,6 +190,7 @@ BREACHES = {
     "src/core/clock.cc": ("clock", "auto t = std::chrono::system_clock::now();\n"),
     "src/core/clock_c.cc": ("clock", "auto t = std::time(nullptr);\n"),
     "src/core/all.cc": ("using", "using namespace std;\n"),
+    "src/core/idle.cc": ("unused", "using std::map;\nint x;  // not a map\n"),
     "src/core/left.cc": ("leftover", "// TO" + "DO: later\n"),
     "src/core/wide.cc": ("long-line", "// " + "x" * COLUMNS_MAX + "\n"),
     "test/wide.py": ("long-line", "# " + "x" * PYTHON_COLUMNS_MAX + "\n"),
@@ -196,6 +205,7 @@ SOUND = {
     "src/base/time.cc": "auto t = std::chrono::system_clock::now();\n",
     "src/core/no_clock.cc": 'auto t = parse_time(x); // system_clock\nauto s = "time(";\n',
     "src/cli/demo.cc": 'R"(\n' + '{"kind":"call","title":"' + "x" * COLUMNS_MAX + '"}\n)"\n',
+    "src/core/uses.cc": "using std::map;\n\nmap<int, int> ids;\n",
     "src/http/testing.h": "// For tests.\n#pragma once\n#include <gtest/gtest.h>\n",
     "src/cli/serve.cc": '#include "http/server.h"\n#include "store/embedded.h"\n',
 }

@@ -10,8 +10,6 @@
 namespace earshot::cli {
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr std::string_view kServerDefault = "http://127.0.0.1:8080";
 
 Error no_time(const std::string& text) {
