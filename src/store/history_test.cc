@@ -7,6 +7,7 @@
 #include <rocksdb/perf_context.h>
 #include <rocksdb/perf_level.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
