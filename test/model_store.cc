@@ -284,6 +284,13 @@ Result<store::RefusalsView> ModelStore::list_refusals(const store::RefusalsComma
   return view;
 }
 
+Result<std::vector<CompanyId>> ModelStore::list_refused_companies() {
+  if (failure) return *failure;
+  std::set<CompanyId> companies;
+  for (const store::KeptRefusal& one : refusals) companies.insert(one.refusal.company);
+  return std::vector<CompanyId>(companies.begin(), companies.end());
+}
+
 Result<std::vector<store::DayUsage>> ModelStore::load_usage(std::uint32_t day) {
   if (failure) return *failure;
   std::vector<store::DayUsage> of_day;

@@ -100,6 +100,7 @@ class ModelStore : public store::Store {
   std::vector<store::KeptRefusal> refusals;
   Status keep_refusals(std::span<const store::Refusal> more) override;
   Result<store::RefusalsView> list_refusals(const store::RefusalsCommand& command) override;
+  Result<std::vector<CompanyId>> list_refused_companies() override;
   Status backup(const std::string&) override { return {}; }
   Result<std::vector<store::DayUsage>> load_usage(std::uint32_t day) override;
   Result<std::vector<store::DayUsage>> add_usage(std::span<const store::DayUsage> more) override;

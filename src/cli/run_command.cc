@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 #include "api/encode_refusals.h"
@@ -136,13 +135,8 @@ std::string refusal_as_line(const store::Refusal& refusal) {
 // Page by page, the newest of a company first.
 Done run_refusal_list(store::Store& store, const Command& command, CommandIo& io) {
   constexpr std::size_t kPage = 1000;
-  std::set<CompanyId> companies;
-  if (command.company) {
-    companies.insert(*command.company);
-  } else {
-    companies.insert(CompanyId{});
-    for (const auto& key : TRY(store.list_keys(std::nullopt))) companies.insert(key->company);
-  }
+  const auto companies =
+      command.company ? std::vector{*command.company} : TRY(store.list_refused_companies());
   for (const CompanyId company : companies) {
     store::RefusalsCommand page{company, 0, kPage};
     for (bool is_end = false; !is_end;) {

@@ -208,6 +208,8 @@ TEST_F(RunCommand, RefusalListShowsThoseOfAllAndOfNone) {
   for (std::uint64_t number = 2; number <= 1502; ++number) {
     store_.refusals.push_back({number, refusal});
   }
+  refusal.company = {2};  // of which there are no keys
+  store_.refusals.push_back({1503, refusal});
   Command command;
   command.verb = Verb::refusal_list;
   command.company = CompanyId{};
@@ -223,7 +225,7 @@ TEST_F(RunCommand, RefusalListShowsThoseOfAllAndOfNone) {
       "\"requests\":81}\n");
   command.company.reset();
   const std::string all = run(command).out;
-  EXPECT_EQ(std::ranges::count(all, '\n'), 1502);  // more than a page
+  EXPECT_EQ(std::ranges::count(all, '\n'), 1503);  // more than a page
 }
 
 TEST_F(RunCommand, VerifyFailsOnAFault) {

@@ -154,9 +154,24 @@ Status EmbeddedStore::forget_refusals_of(CompanyId company) {
   return forget_refusals_before(company, Time{INT64_MAX});
 }
 
-// The oldest of each company are the first, so that nothing is read of what stays.
+Result<std::vector<CompanyId>> EmbeddedStore::list_refused_companies() {
+  std::vector<CompanyId> companies;
+  TRY(visit_oldest_refusals([&](const Refusal& one) -> Status {
+    companies.push_back(one.company);
+    return {};
+  }));
+  return companies;
+}
+
 Status EmbeddedStore::forget_old_refusals() {
   const Time oldest = options_.refusals.oldest(options_.clock());
+  return visit_oldest_refusals([&](const Refusal& one) -> Status {
+    return one.time < oldest ? forget_refusals_before(one.company, oldest) : Status();
+  });
+}
+
+// One of each company that has some. It is the first row, so that no others are read.
+Status EmbeddedStore::visit_oldest_refusals(const std::function<Status(const Refusal&)>& visit) {
   const auto rows = rocks_->iterate(Family::meta);
   const std::string all(1, kRefusalTag);
   for (rows->Seek(all); rows->Valid() && rows->key().starts_with(all);) {
@@ -164,11 +179,11 @@ Status EmbeddedStore::forget_old_refusals() {
     if (!first) return corrupt("meta");
     const auto kept = decode_refusal(first->company, view(rows->value()));
     if (!kept) return corrupt("meta");
-    if (kept->time < oldest) TRY(forget_refusals_before(first->company, oldest));
+    TRY(visit(*kept));
     if (first->company.value == ~std::uint64_t{0}) break;
     rows->Seek(refusals_prefix({first->company.value + 1}));
   }
-  if (!rows->status().ok()) return from_rocksdb(rows->status(), "forgetting refusals");
+  if (!rows->status().ok()) return from_rocksdb(rows->status(), "reading refusals");
   return {};
 }
 

@@ -114,6 +114,7 @@ class EmbeddedStore final : public Store {
   Result<std::vector<KeyUse>> list_key_uses(CompanyId company) override;
   Status keep_refusals(std::span<const Refusal> refusals) override;
   Result<RefusalsView> list_refusals(const RefusalsCommand& command) override;
+  Result<std::vector<CompanyId>> list_refused_companies() override;
   Status backup(const std::string& directory) override;
   Result<std::vector<DayUsage>> load_usage(std::uint32_t day) override;
   Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) override;
@@ -224,6 +225,7 @@ class EmbeddedStore final : public Store {
   Status forget_refusals_of(CompanyId company);
   Status forget_refusals_before(CompanyId company, Time oldest);
   Status forget_old_refusals();
+  Status visit_oldest_refusals(const std::function<Status(const Refusal&)>& visit);
 
   Status check_space();
   // Why nothing is written any more; empty while all is well.

@@ -93,6 +93,17 @@ Status keep_in_transaction(PgSession& session, const RefusalsByCompany& by_compa
   return changes.empty() ? Status() : session.run_all(changes);
 }
 
+// What a statement lists that gives a company a row.
+Result<std::vector<CompanyId>> list_companies(PgSession& session, const PgStatement& statement,
+                                              const PgParams& params = {}) {
+  std::vector<CompanyId> companies;
+  TRY(session.stream(statement, params, [&](const PgResult& row) -> Status {
+    companies.push_back({row.number(0, 0)});
+    return {};
+  }));
+  return companies;
+}
+
 }  // namespace
 
 Status keep_refusals_over_postgres(PgSession& session, std::span<const Refusal> refusals,
@@ -146,21 +157,18 @@ Result<RefusalsView> list_refusals_over_postgres(PgSession& session, const Refus
   return view;
 }
 
+Result<std::vector<CompanyId>> list_refused_companies_over_postgres(PgSession& session) {
+  return list_companies(session, kListRefusedCompanies);
+}
+
 Status forget_refusals_over_postgres(PgSession& session, const RefusalLimits& limits, Time now) {
   const Time oldest = limits.oldest(now);
-  std::vector<CompanyId> companies, gone;
-  TRY(session.stream(kListOldRefusals, PgParams().add(oldest), [&](const PgResult& row) -> Status {
-    companies.push_back({row.number(0, 0)});
-    return {};
-  }));
+  const auto companies = TRY(list_companies(session, kListOldRefusals, PgParams().add(oldest)));
   for (const CompanyId company : companies) {
     TRY(session.run(kForgetOldRefusals, PgParams().add(company).add(oldest)));
   }
   // A transaction that removed the company may not have seen those of one at the same time.
-  TRY(session.stream(kListRefusalsOfNobody, {}, [&](const PgResult& row) -> Status {
-    gone.push_back({row.number(0, 0)});
-    return {};
-  }));
+  const auto gone = TRY(list_companies(session, kListRefusalsOfNobody));
   for (const CompanyId company : gone) {
     TRY(session.run(kForgetRefusalsOfCompany, PgParams().add(company)));
   }

@@ -174,6 +174,10 @@ inline constexpr PgStatement kListRefusals = {
     "SELECT number, at, reason, operation, access_key, remote_address, request_id, detail, requests"
     " FROM earshot.refusals WHERE company_id = $1::bigint AND number < $2::bigint"
     " AND at >= $3::timestamptz ORDER BY number DESC LIMIT $4::bigint"};
+// -> the companies with refusals
+inline constexpr PgStatement kListRefusedCompanies = {
+    "list_refused_companies",
+    "SELECT DISTINCT company_id FROM earshot.refusals ORDER BY company_id"};
 // oldest -> the companies with refusals that were kept long enough
 inline constexpr PgStatement kListOldRefusals = {
     "list_old_refusals",
@@ -709,6 +713,7 @@ inline constexpr std::array kWholeStoreStatements = {
     &kListCompanies,
     &kListUsage,
     &kHasIndex,
+    &kListRefusedCompanies,
     &kListOldRefusals,
     &kListRefusalsOfNobody,
 };

@@ -34,6 +34,11 @@ Result<RefusalsView> PostgresStore::list_refusals(const RefusalsCommand& command
   });
 }
 
+Result<std::vector<CompanyId>> PostgresStore::list_refused_companies() {
+  return with_refusals_session(
+      [](PgSession& session) { return list_refused_companies_over_postgres(session); });
+}
+
 Status PostgresStore::forget_refusals() const {
   return forget_refusals_over_postgres(*TRY(open_session()), site_.options.refusals,
                                        site_.options.clock());

@@ -51,6 +51,7 @@ class PostgresStore final : public Store {
   Result<std::vector<KeyUse>> list_key_uses(CompanyId company) override;
   Status keep_refusals(std::span<const Refusal> refusals) override;
   Result<RefusalsView> list_refusals(const RefusalsCommand& command) override;
+  Result<std::vector<CompanyId>> list_refused_companies() override;
   Status backup(const std::string& directory) override;
   Result<std::vector<DayUsage>> load_usage(std::uint32_t day) override;
   Result<std::vector<DayUsage>> add_usage(std::span<const DayUsage> more) override;

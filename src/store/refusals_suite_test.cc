@@ -47,6 +47,11 @@ class RefusalsSuite : public StoreSuite {
     EXPECT_TRUE(view.has_value()) << view.error().message;
     return view ? std::move(*view) : store::RefusalsView{};
   }
+  std::vector<CompanyId> list_companies() {
+    auto companies = store().list_refused_companies();
+    EXPECT_TRUE(companies.has_value()) << companies.error().message;
+    return companies ? std::move(*companies) : std::vector<CompanyId>();
+  }
   void keep(std::vector<store::Refusal> refusals) {
     const Status kept = store().keep_refusals(refusals);
     ASSERT_TRUE(kept.has_value()) << kept.error().message;
@@ -201,6 +206,16 @@ TEST_P(RefusalsSuite, AreKeptOfACompanyWithoutKeys) {
   ASSERT_TRUE(load_now(store(), {{{1}, false, core::Company{{1}, "One"}}}).has_value());
   keep({refusal_of({1}, now_, "a")});
   EXPECT_EQ(details_of(list({1}).refusals), (Texts{"a"}));
+  EXPECT_EQ(list_companies(), (std::vector<CompanyId>{{1}}));
+}
+
+TEST_P(RefusalsSuite, OfWhomThereAreAnyIsListed) {
+  EXPECT_EQ(list_companies(), std::vector<CompanyId>());
+  const CompanyId last{INT64_MAX};
+  for (const CompanyId company : {CompanyId{1}, CompanyId{2}, last}) load_company(company);
+  keep({refusal_of(last, now_, "a"), refusal_of({0}, now_, "b"), refusal_of({2}, now_, "c")});
+  keep({refusal_of({2}, now_, "d")});
+  EXPECT_EQ(list_companies(), (std::vector<CompanyId>{{0}, {2}, last}));
 }
 
 TEST_P(RefusalsSuite, ManyMayBringThemAtOnce) {

@@ -355,6 +355,8 @@ class Store {
   virtual Status keep_refusals(std::span<const Refusal> refusals) = 0;
   // Waits.
   virtual Result<RefusalsView> list_refusals(const RefusalsCommand& command) = 0;
+  // Of whom any are kept, ascending; 0 stands for those of no company. Waits.
+  virtual Result<std::vector<CompanyId>> list_refused_companies() = 0;
 
   // Makes a consistent copy in `directory`, which must not exist yet. Waits; reads and writes go
   // on. invalid_argument where the store is none that can be copied this way.
