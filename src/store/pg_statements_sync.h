@@ -702,20 +702,13 @@ inline constexpr std::array kReferenceStatements = {
 };
 // Of operators, over all companies; or of the catalogue.
 inline constexpr std::array kWholeStoreStatements = {
-    &kIsUtf8,
-    &kHasVersions,
-    &kHasCitus,
-    &kHasCitusTables,
-    &kIsDistributed,
-    &kListOldCompanies,
-    &kListExpired,
-    &kListForgotten,
-    &kListCompanies,
-    &kListUsage,
-    &kHasIndex,
-    &kListRefusedCompanies,
-    &kListOldRefusals,
-    &kListRefusalsOfNobody,
+    &kIsUtf8,          &kHasVersions,
+    &kHasCitus,        &kHasCitusTables,
+    &kIsDistributed,   &kListOldCompanies,
+    &kListExpired,     &kListForgotten,
+    &kListCompanies,   &kListUsage,
+    &kHasIndex,        &kListRefusedCompanies,
+    &kListOldRefusals, &kListRefusalsOfNobody,
 };
 
 }  // namespace earshot::store
