@@ -416,7 +416,12 @@ void expect_calls_or_gone(HandRun& run, CompanyId company, core::Revision revisi
   }
 }
 
-void run_random_history(std::uint64_t seed, int steps, bool spill, int old_steps = 0) {
+// How often a call was told of, and how often that was refused.
+struct Answers {
+  std::size_t told = 0, gone = 0;
+};
+
+Answers run_random_history(std::uint64_t seed, int steps, bool spill, int old_steps = 0) {
   SCOPED_TRACE("EARSHOT_SEED=" + std::to_string(seed));
   test::RandomRecords random(seed, {.companies = kCompanies, .users = kUsers, .calls = kCalls});
   HandRun run;
@@ -461,26 +466,33 @@ void run_random_history(std::uint64_t seed, int steps, bool spill, int old_steps
     if (random.percent(50)) run.cut_some();
     if (old_steps == 0) check_some(3);
   }
-  std::size_t told = 0, gone = 0;
+  Answers answers;
   for (std::uint64_t id = 1; id <= kCompanies; ++id) {
     for (core::Revision n = 0; n <= run.timeline.newest({id}); ++n) {
-      if (testing::Test::HasFailure()) return;
+      if (testing::Test::HasFailure()) return answers;
       if (old_steps > 0) {
-        expect_calls_or_gone(run, {id}, n, told, gone);
+        expect_calls_or_gone(run, {id}, n, answers.told, answers.gone);
       } else {
         expect_as_it_was(run, random, {id}, n);
       }
     }
   }
-  EXPECT_EQ(gone > 0, old_steps > 0);
-  EXPECT_EQ(told > 0, old_steps > 0);
+  return answers;
 }
 
 TEST(History, IsWhatTheModelKept) { run_random_history(test::test_seed(), 500, false); }
 
 // What an older release swept is told as it was, or refused: never otherwise.
 TEST(History, OfARecordThatDoesNotSaySinceWhenRowsWereDeadSomeIsGone) {
-  run_random_history(test::test_seed(), 300, false, 200);
+  Answers all;
+  // Of some histories retention has cut off whatever would be refused.
+  for (std::uint64_t i = 0; i < 10 && !HasFailure() && (all.told == 0 || all.gone == 0); ++i) {
+    const Answers answers = run_random_history(test::test_seed() + i, 300, false, 200);
+    all.told += answers.told;
+    all.gone += answers.gone;
+  }
+  EXPECT_GT(all.told, 0U);
+  EXPECT_GT(all.gone, 0U);
 }
 
 TEST(History, IsWhatTheModelKeptWhereLoadsSpill) {
