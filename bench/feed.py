@@ -4,6 +4,7 @@ here, and of one in PostgreSQL by over_postgres.py."""
 
 import contextlib
 import dataclasses
+import random
 import statistics
 import threading
 import time
@@ -20,8 +21,10 @@ RATES = (10, 100)  # changes a second while streams are open
 PAGES = (100, 1000)  # changes in a page
 PAGED_CHANGES = 2000  # of a revision each
 ARRIVALS, ARRIVALS_QUICK = 40, 5
-# Longer than a server waits between two tellings of a company's changes to 1,000 readers.
-ARRIVAL_PAUSE_SECONDS = 0.4
+# Longer than a server waits between two tellings of a company's changes to 1,000 readers, and
+# differing by more than between two looks at the database: pauses alike fall into step with these,
+# so that each give waits for the next look as long as the one before.
+ARRIVAL_PAUSE_SECONDS = (0.3, 0.6)
 GIVES_LAST = 4  # times as long as reads, as in benches.py
 TOLD_SECONDS_MAX = 30
 READ_1 = Closed("read-1", gives=False, things=1, in_flight=64)
@@ -252,5 +255,5 @@ def arrival_times(ground, side, opened):
             answered = give_one(ground, connection)
             arrived = int(opened.process.hear().split()[0])
             late.append(max(0, arrived - answered) / 1e6)
-            time.sleep(ARRIVAL_PAUSE_SECONDS)
+            time.sleep(random.uniform(*ARRIVAL_PAUSE_SECONDS))
     return late
