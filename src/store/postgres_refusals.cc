@@ -34,9 +34,10 @@ Result<RefusalsView> PostgresStore::list_refusals(const RefusalsCommand& command
   });
 }
 
+// Of operators: over all companies it may take longer than a request, and holds up none that are
+// to be kept.
 Result<std::vector<CompanyId>> PostgresStore::list_refused_companies() {
-  return with_refusals_session(
-      [](PgSession& session) { return list_refused_companies_over_postgres(session); });
+  return list_refused_companies_over_postgres(*TRY(open_session()));
 }
 
 Status PostgresStore::forget_refusals() const {

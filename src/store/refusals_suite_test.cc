@@ -367,6 +367,23 @@ TEST(PgKeyUses, WaitForNoLoadThatRevokesKeys) {
   EXPECT_EQ(store->list_key_uses({1})->at(0).at, Time{6});
 }
 
+// A table of very many takes longer than a request may.
+TEST(PgRefusals, OfWhomThereAreAnyIsListedHoweverLongThatTakes) {
+  PostgresPlace place;
+  place.options.statement_time = std::chrono::milliseconds(300);
+  const auto store = place.open(wall_now);
+  const std::vector<store::Refusal> some = {refusal_of({0}, wall_now().micros, "a")};
+  ASSERT_TRUE(store->keep_refusals(some).has_value());
+  const auto other = place.database.connect();
+  store::must(other->run_text("BEGIN; LOCK TABLE earshot.refusals IN ACCESS EXCLUSIVE MODE"));
+  auto listed = std::async(std::launch::async, [&] { return store->list_refused_companies(); });
+  EXPECT_EQ(listed.wait_for(std::chrono::seconds(1)), std::future_status::timeout);
+  other->roll_back();
+  const auto companies = listed.get();
+  ASSERT_TRUE(companies.has_value()) << companies.error().message;
+  EXPECT_EQ(*companies, (std::vector<CompanyId>{{0}}));
+}
+
 TEST(PgRefusals, OldOnesGoFromTheDatabase) {
   PostgresPlace place;
   const auto store = place.open([] { return Time{1'000'000'000}; });
